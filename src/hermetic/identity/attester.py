@@ -1,0 +1,42 @@
+"""The attester: the one object in a workload that may ask the platform for evidence.
+
+It takes typed fields and computes report data itself, so nobody who can call it can have evidence made over bytes of
+their own (threats.md 7).
+"""
+
+from __future__ import annotations
+
+from hermetic.evidence import EvidenceBundle, EvidenceSource
+from hermetic.identity.aci import aci_report_data
+from hermetic.identity.binding import NO_CONTEXT, Binding, Purpose
+from hermetic.identity.keyset import Keyset
+from hermetic.identity.launch import LaunchDocument
+from hermetic.identity.report import AttestationReport
+from hermetic.wire import Digest
+
+__all__ = ["Attester"]
+
+
+class Attester:
+    """Makes attestation reports for one keyset and one launch document.  Blocking: a device answers in milliseconds."""
+
+    def __init__(self, source: EvidenceSource, *, keyset: Keyset, launch: LaunchDocument) -> None:
+        self._source = source
+        self.keyset = keyset
+        self.launch = launch
+
+    def attest(self, *, purpose: Purpose, nonce: bytes, context_digest: Digest = NO_CONTEXT) -> AttestationReport:
+        """A report for a verifier's 32-byte ``nonce``.  Raises Malformed on a wrong nonce, Unavailable from the device."""
+        binding = Binding(
+            purpose=purpose,
+            nonce=nonce,
+            keyset_digest=self.keyset.digest,
+            launch_digest=self.launch.digest,
+            context_digest=context_digest,
+        )
+        evidence = self._source.collect(binding.report_data())
+        return AttestationReport(binding=binding, keyset=self.keyset, launch=self.launch, evidence=evidence)
+
+    def attest_aci(self, nonce: str | None) -> EvidenceBundle:
+        """Evidence over the ``aci/1`` statement, for the ACI route and nothing else (protocols.md §3)."""
+        return self._source.collect(aci_report_data(self.keyset.digest, nonce))
