@@ -26,7 +26,10 @@ class Attester:
         self.launch = launch
 
     def attest(self, *, purpose: Purpose, nonce: bytes, context_digest: Digest = NO_CONTEXT) -> AttestationReport:
-        """A report for a verifier's 32-byte ``nonce``.  Raises Malformed on a wrong nonce, Unavailable from the device."""
+        """A report for a verifier's 32-byte ``nonce``.
+
+        Raises Malformed on a nonce of another length, Unavailable when the device does not answer.
+        """
         binding = Binding(
             purpose=purpose,
             nonce=nonce,

@@ -92,7 +92,7 @@ class AttestationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a verified report says: this platform, running this launch document, holds these keys.  Authentic, not wanted.
+    """What a verified report says: this platform, running this launch document, holds these keys.  Not yet wanted.
 
     ``fresh`` tells whether the caller's own nonce was compared; a policy never accepts stale claims for talking or
     releasing.  ``checks`` lists every check with its outcome.
@@ -123,8 +123,8 @@ def verify_report(
 ) -> Claims:
     """Is the report authentic, ours and alive?  Raises NotAuthentic at the first check that fails.
 
-    ``nonce`` is the one the caller chose, or None when a kept report is examined later: freshness is then "not performed".
-    ``now`` is an aware UTC time.
+    ``nonce`` is the one the caller chose, or None when a kept report is examined later: freshness is then "not
+    performed".  ``now`` is an aware UTC time.
     """
     # 1. It was made for this purpose, this exchange and this question.
     checks = [
