@@ -1,4 +1,4 @@
-"""The ``hermetic`` command.  Each subcommand is imported only when it is run, so that help and completion are instant."""
+"""The ``hermetic`` command.  A subcommand is imported only when it is run, so that help is instant."""
 
 from __future__ import annotations
 
