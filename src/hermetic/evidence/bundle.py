@@ -1,0 +1,110 @@
+"""Evidence and its endorsements, travelling together, so that verification needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from hermetic.errors import Malformed
+from hermetic.evidence.snp import REPORT_LENGTH, SnpReport
+from hermetic.wire import b64decode, b64encode
+
+SEV_SNP = "sev-snp"
+
+Evidence = SnpReport
+"""Anything that :func:`parse_evidence` can return.  A union as soon as there is a second kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Format:
+    """What a bundle of one kind may hold.  Sizes in bytes; they bound what a stranger can make us read."""
+
+    parse: Callable[[bytes], Evidence]
+    max_evidence: int
+    endorsements: Mapping[str, int]
+
+
+# One line for each kind of evidence: tdx, sgx, nvidia, nitro, azure and cca come here.
+_FORMATS: Mapping[str, _Format] = MappingProxyType(
+    {
+        SEV_SNP: _Format(
+            parse=SnpReport.from_bytes,
+            max_evidence=REPORT_LENGTH,
+            endorsements=MappingProxyType({"leaf": 8192, "intermediate": 8192, "root": 8192, "crl": 65536}),
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceBundle:
+    """Raw evidence of one TEE and what its vendor says about it.  Nothing in it is believed yet.
+
+    ``tee`` is ``"sev-snp"``.  There, ``evidence`` is the attestation report and the ``endorsements`` are ``leaf`` (VCEK
+    or VLEK), ``intermediate`` (ASK or ASVK), ``root`` (ARK) and ``crl`` (the ARK's), in DER.  Raises Malformed for an
+    unknown TEE, an unknown endorsement, or anything longer than its kind can be.
+    """
+
+    tee: str
+    evidence: bytes = field(repr=False)
+    endorsements: Mapping[str, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        kind = _format_of(self.tee)
+        if len(self.evidence) > kind.max_evidence:
+            raise Malformed(f"{self.tee} evidence: at most {kind.max_evidence} bytes, got {len(self.evidence)}")
+        for name, value in self.endorsements.items():
+            if name not in kind.endorsements:
+                raise Malformed(f"{self.tee} evidence has no endorsement of this name; it may have {_names(kind)}")
+            if len(value) > kind.endorsements[name]:
+                raise Malformed(f"endorsement {name}: at most {kind.endorsements[name]} bytes, got {len(value)}")
+        object.__setattr__(self, "endorsements", MappingProxyType(dict(self.endorsements)))
+
+    def to_json(self) -> dict[str, object]:
+        """``{"tee", "evidence", "endorsements": {name: …}}``, bytes in base64."""
+        endorsements = {name: b64encode(value) for name, value in sorted(self.endorsements.items())}
+        return {"tee": self.tee, "evidence": b64encode(self.evidence), "endorsements": endorsements}
+
+    @classmethod
+    def from_json(cls, value: object) -> EvidenceBundle:
+        """The inverse of :meth:`to_json`, from parsed JSON.  Raises Malformed on an unknown or a missing member."""
+        if not isinstance(value, dict) or value.keys() != {"tee", "evidence", "endorsements"}:
+            raise Malformed("evidence: expected an object with exactly the members tee, evidence and endorsements")
+        tee, endorsements = value["tee"], value["endorsements"]
+        kind = _format_of(tee)
+        if not isinstance(endorsements, dict) or not endorsements.keys() <= kind.endorsements.keys():
+            raise Malformed(f"endorsements: expected an object whose members are among {_names(kind)}")
+        return cls(
+            tee=tee,
+            evidence=b64decode(value["evidence"], what="evidence"),
+            endorsements={name: b64decode(text, what=f"endorsement {name}") for name, text in endorsements.items()},
+        )
+
+
+class EvidenceSource(Protocol):
+    """Something that can ask the hardware (or the simulator) for evidence."""
+
+    @property
+    def tee(self) -> str:
+        """The kind of evidence it collects, as in :class:`EvidenceBundle`."""
+
+    def collect(self, report_data: bytes) -> EvidenceBundle:
+        """Fresh evidence over ``report_data`` (64 bytes).  Blocks; raises Unavailable where there is no answer."""
+
+
+def parse_evidence(bundle: EvidenceBundle) -> Evidence:
+    """What the bundle's evidence says, unbelieved.  Raises Malformed."""
+    return _format_of(bundle.tee).parse(bundle.evidence)
+
+
+def _format_of(tee: object) -> _Format:
+    kind = _FORMATS.get(tee) if isinstance(tee, str) else None
+    if kind is None:
+        raise Malformed(f"evidence: this version knows {', '.join(_FORMATS)} only")
+    return kind
+
+
+def _names(kind: _Format) -> str:
+    return ", ".join(kind.endorsements)
