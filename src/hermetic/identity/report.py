@@ -95,7 +95,7 @@ class Claims:
     """What a verified report says: this platform, running this launch document, holds these keys.  Not yet wanted.
 
     ``fresh`` tells whether the caller's own nonce was compared; a policy never accepts stale claims for talking or
-    releasing.  ``checks`` lists every check with its outcome.
+    releasing.  ``at`` is the time they were verified for.  ``checks`` lists every check with its outcome.
     """
 
     platform: PlatformClaims
@@ -103,6 +103,7 @@ class Claims:
     launch: LaunchDocument
     binding: Binding
     checks: tuple[Check, ...]
+    at: datetime
     fresh: bool
 
     @property
@@ -170,6 +171,7 @@ def verify_report(
         launch=report.launch,
         binding=report.binding,
         checks=tuple(checks),
+        at=now,
         fresh=nonce is not None,
     )
 

@@ -1,0 +1,172 @@
+"""Do we want it?  Claims × Policy → Accepted, or NotAcceptable with every failure at once.
+
+Authenticity stopped at its first failure; policy reports them all, so that an owner mends a policy in one round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hermetic.errors import HermeticError, NotAcceptable
+from hermetic.identity import Binding, Claims, LaunchDocument
+from hermetic.policy.document import Policy, WorkloadPolicy
+from hermetic.policy.snp import appraise_snp
+from hermetic.verify import Check, Outcome
+from hermetic.wire import Digest
+
+__all__ = ["Accepted", "appraise", "review"]
+
+_SECTION = "policy"
+_FROM_APPRAISE = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Claims that a policy wanted.  Only :func:`appraise` makes one; sessions and releases take nothing less."""
+
+    claims: Claims
+    policy_digest: Digest
+    checks: tuple[Check, ...]
+    made_by: object
+
+    def __post_init__(self) -> None:
+        if self.made_by is not _FROM_APPRAISE:
+            raise TypeError("only hermetic.policy.appraise makes an Accepted")
+
+    @property
+    def binding(self) -> Binding:
+        return self.claims.binding
+
+    @property
+    def simulated(self) -> bool:
+        return self.claims.simulated
+
+
+def appraise(claims: Claims, policy: Policy) -> Accepted:
+    """Accepts, or raises NotAcceptable whose ``checks`` attribute holds every check made.
+
+    A check that was not performed refuses just as one that failed does.
+    """
+    checks = review(claims, policy)
+    refused = [check for check in checks if check.outcome is not Outcome.PASS]
+    if refused:
+        raise _refusal(refused, checks)
+    return Accepted(claims=claims, policy_digest=policy.digest, checks=checks, made_by=_FROM_APPRAISE)
+
+
+def review(claims: Claims, policy: Policy) -> tuple[Check, ...]:
+    """Every check of authenticity and policy, with its outcome: for showing.  Decides nothing."""
+    return (
+        *claims.checks,
+        _simulation(claims, policy),
+        _lifetime(claims, policy),
+        *_workload(claims.launch, policy.workload),
+        *appraise_snp(claims.platform, policy.snp),
+    )
+
+
+def _refusal(refused: list[Check], checks: tuple[Check, ...]) -> HermeticError:
+    first = refused[0]
+    words = [f"{check.title}: {check.outcome} (expected {check.expected}, got {check.got})" for check in refused]
+    error = NotAcceptable("; ".join(words), code=first.name, fix=first.fix)
+    error.checks = checks
+    return error
+
+
+def _simulation(claims: Claims, policy: Policy) -> Check:
+    """The root that verified decides what is simulated, and the policy must have pinned that very root."""
+    if not claims.simulated:
+        return _check(
+            "policy.simulation", "The hardware is genuine", True, "a vendor's root", claims.platform.root.name
+        )
+    pinned = policy.profile == "development" and claims.platform.root.sha256 == policy.simulated_root
+    return _check(
+        "policy.simulation",
+        "SIMULATED hardware, and this policy pins that simulator",
+        pinned,
+        policy.simulated_root or "no simulated hardware",
+        claims.platform.root.sha256,
+    )
+
+
+def _lifetime(claims: Claims, policy: Policy) -> Check:
+    """A keyset that outlives the policy's patience would outlive its revocation too."""
+    return _check(
+        "policy.keyset-lifetime",
+        "The keys are short-lived",
+        claims.keyset.expires() - claims.at <= timedelta(hours=policy.max_keyset_hours),
+        f"within {policy.max_keyset_hours} h of {claims.at:%Y-%m-%d %H:%M} UTC",
+        f"{claims.keyset.expires():%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _workload(launch: LaunchDocument, policy: WorkloadPolicy) -> Iterable[Check]:
+    """One check for each field of the launch document; none is left unjudged."""
+    measure = "hermetic measure server.toml shows what a launch would be"
+    yield _member("policy.service", "The service is one we want", launch.service, policy.services)
+    yield _member("policy.program", "The program is one we pinned", launch.program_digest, policy.programs, measure)
+    yield _member("policy.config", "The configuration is one we pinned", launch.config_digest, policy.configs, measure)
+    yield _check(
+        "policy.argv",
+        "It was started as expected",
+        launch.argv == policy.argv,
+        _words(policy.argv),
+        _words(launch.argv),
+    )
+    yield _check(
+        "policy.environment",
+        "Its environment is the one we allow",
+        dict(launch.environment) == policy.environment,
+        _names(policy.environment),
+        _names(launch.environment),
+    )
+    served = [model.manifest_digest for model in launch.models]
+    yield _check(
+        "policy.models",
+        "It serves only models we pinned",
+        bool(served or not policy.models) and set(served) <= set(policy.models),
+        _words(policy.models),
+        _words(served),
+        measure,
+    )
+    brokers = () if launch.broker_key is None else (launch.broker_key,)
+    yield _check(
+        "policy.broker",
+        "It takes keys only from a broker we pinned",
+        bool(brokers or not policy.broker_keys) and set(brokers) <= set(policy.broker_keys),
+        _words(policy.broker_keys),
+        _words(brokers),
+    )
+    yield _check(
+        "policy.outbound",
+        "It trusts nobody we did not name",
+        launch.outbound.items() <= policy.outbound.items(),
+        _names(policy.outbound),
+        _names(launch.outbound),
+    )
+
+
+def _member(name: str, title: str, got: str, wanted: tuple[str, ...], fix: str = "") -> Check:
+    return _check(name, title, got in wanted, " or ".join(wanted) or "nothing pinned", got, fix)
+
+
+def _check(name: str, title: str, good: bool, expected: str, got: str, fix: str = "") -> Check:
+    return Check(
+        name=name,
+        title=title,
+        outcome=Outcome.PASS if good else Outcome.FAIL,
+        expected=expected,
+        got=got,
+        section=_SECTION,
+        fix="" if good else fix,
+    )
+
+
+def _words(values: Iterable[str]) -> str:
+    return " ".join(values) or "none"
+
+
+def _names(values: Iterable[str]) -> str:
+    return ", ".join(sorted(values)) or "empty"
