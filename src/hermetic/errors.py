@@ -16,6 +16,8 @@ None ever carries a secret, a prompt or a key.  Nothing in Hermetic answers "ver
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ChannelBroken",
     "HermeticError",
@@ -46,9 +48,13 @@ class HermeticError(Exception):
 
 
 class Refused(HermeticError):
-    """Somebody looked and said no."""
+    """Somebody looked and said no.
+
+    ``checks``: what was checked up to and including the refusal (``hermetic.verify.Check``), where a list was kept.
+    """
 
     code = "refused"
+    checks: tuple[Any, ...] = ()
 
 
 class Malformed(Refused):
