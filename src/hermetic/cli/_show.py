@@ -29,7 +29,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def checks_table(checks: Sequence[Check], *, verbose: bool = False) -> Table:
-    """One row a check: its outcome, what it says, and the evidence behind it (with what was expected, if it differs)."""
+    """One row a check: outcome, what it says, the evidence behind it (and what was expected, if that differs)."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,0 +1,164 @@
+"""``hermetic policy``: write, check and explain policies."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hermetic.cli._show import console
+from hermetic.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from hermetic.identity import AttestationReport, Claims, LaunchDocument
+    from hermetic.verify import Root
+
+__all__ = ["policy"]
+
+
+@click.group()
+def policy() -> None:
+    """Write, check and explain policies.
+
+    \b
+    Examples:
+      hermetic policy lint policy.toml
+      hermetic policy new --launch launch.json --product Genoa --measurement 9c… > policy.toml
+      hermetic policy new https://host > policy.toml       (trust on first use: development only)
+    """
+
+
+@policy.command("lint")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
+def lint_(file: Path, as_json: bool) -> int:
+    """Say what is wrong with a policy.  Exit code 1 if it would be refused.
+
+    \b
+    Example:
+      hermetic policy lint policy.toml
+    """
+    from hermetic.policy import Policy, lint
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"cannot read {file}: {error.strerror}") from error
+    parsed = Policy.parse_unlinted(data, name=str(file))
+    findings = lint(parsed)
+    refused = any(finding.refuses for finding in findings)
+    if as_json:
+        rows = [{"code": f.code, "message": f.message, "fix": f.fix, "refuses": f.refuses} for f in findings]
+        click.echo(json.dumps({"policy_digest": parsed.digest, "refused": refused, "findings": rows}, indent=2))
+        return int(refused)
+    out = console()
+    for finding in findings:
+        mark = "[bold red]refused[/]" if finding.refuses else "[yellow]advice[/] "
+        out.print(f"{mark} [dim]{finding.code}[/]  {finding.message}", soft_wrap=True)
+        if finding.fix:
+            out.print(f"         [cyan]→[/] {finding.fix}", soft_wrap=True)
+    out.print(f"{parsed.profile} policy {parsed.digest}: " + ("[bold red]refused[/]" if refused else "[green]loads[/]"))
+    return int(refused)
+
+
+@policy.command("new")
+@click.argument("url", required=False)
+@click.option("--launch", type=click.Path(path_type=Path, dir_okay=False), help="Pin this launch document instead.")
+@click.option("--product", "products", multiple=True, help="With --launch: processors to allow, such as Genoa.")
+@click.option("--measurement", "measurements", multiple=True, help="With --launch: measurements of the image, in hex.")
+@click.option("--simulated-root", help="With --launch: the simulator to trust (hermetic simulator root).")
+@click.option("--allow-simulated", is_flag=True, help="With URL: pin the simulated platform that answers.")
+@click.option("--profile", type=click.Choice(["development", "production"]), default="development", show_default=True)
+def new(
+    url: str | None,
+    launch: Path | None,
+    products: tuple[str, ...],
+    measurements: tuple[str, ...],
+    simulated_root: str | None,
+    allow_simulated: bool,
+    profile: str,
+) -> None:
+    """Write a policy: from a launch document you computed, or from what a server says now.
+
+    From URL it is trust on first use, for development only: whoever answers today is pinned.
+
+    \b
+    Examples:
+      hermetic measure server.toml --output launch.json
+      hermetic policy new --launch launch.json --product Genoa --measurement 9c… > policy.toml
+      hermetic policy new http://127.0.0.1:8480 --allow-simulated > policy.toml
+    """
+    from hermetic.policy import draft_policy
+
+    if (url is None) == (launch is None):
+        raise Misconfigured("give either URL or --launch FILE")
+    if launch is not None:
+        if not products or not measurements:
+            raise Misconfigured("--launch needs --product and --measurement too: on what may it run?")
+        text = draft_policy(
+            _read_launch(launch),
+            profile="production" if profile == "production" else "development",
+            products=products,
+            measurements=measurements,
+            simulated_root=simulated_root,
+        )
+    else:
+        if profile == "production":
+            raise Misconfigured(
+                "trust on first use never makes a production policy",
+                fix="compute the launch document with hermetic measure, and give --launch",
+            )
+        text = _first_use(str(url), allow_simulated)
+    click.echo(text, nl=False)
+
+
+def _read_launch(path: Path) -> LaunchDocument:
+    from hermetic.identity import LaunchDocument
+    from hermetic.wire import parse_object
+
+    try:
+        return LaunchDocument.from_json(parse_object(path.read_bytes(), what=str(path)))
+    except OSError as error:
+        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+
+
+def _first_use(url: str, allow_simulated: bool) -> str:
+    """A development policy that pins whatever answers at ``url``, if that much is authentic."""
+    import secrets
+
+    from hermetic.client.attest import fetch_report
+    from hermetic.identity import AttestationReport, Purpose, verify_report
+    from hermetic.policy import draft_policy
+
+    nonce = secrets.token_bytes(32)
+    report = AttestationReport.from_bytes(fetch_report(url, nonce=nonce))
+    roots = _roots_of(report, allow_simulated)
+    now = datetime.now(UTC)
+    claims: Claims = verify_report(report, roots=roots, now=now, purpose=Purpose.SESSION, nonce=nonce)
+    note = (
+        f"Trust on first use: pinned from what {url} said at {now:%Y-%m-%d %H:%M} UTC.\n"
+        "Nobody compared it with anything.  Development only."
+    )
+    return draft_policy(
+        claims.launch,
+        profile="development",
+        products=(claims.platform.product,),
+        measurements=(claims.platform.measurement.hex(),),
+        simulated_root=claims.platform.root.sha256 if claims.simulated else None,
+        note=note,
+    )
+
+
+def _roots_of(report: AttestationReport, allow_simulated: bool) -> tuple[Root, ...]:
+    """AMD's roots and, if the caller said so, whatever root this evidence brings, as a simulated one."""
+    from hermetic.verify import AMD_ROOTS, simulated_root
+    from hermetic.wire import sha256_digest
+
+    brought = report.evidence.endorsements.get("root")
+    if not allow_simulated or brought is None:
+        return AMD_ROOTS
+    digest = sha256_digest(brought)
+    return AMD_ROOTS if any(root.sha256 == digest for root in AMD_ROOTS) else (*AMD_ROOTS, simulated_root(digest))
