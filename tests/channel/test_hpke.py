@@ -178,10 +178,10 @@ def test_a_context_refuses_to_repeat_a_nonce() -> None:
     sender._sequence = recipient._sequence = hpke.MESSAGE_LIMIT - 1
     last = sender.seal(b"last")
     assert recipient.open(last) == b"last"
-    for attempt in (lambda: sender.seal(b"one more"), lambda: recipient.open(last)):
-        with pytest.raises(ChannelBroken) as refusal:
-            attempt()
-        assert refusal.value.code == "message_limit"
+    with pytest.raises(ChannelBroken, match="message limit"):
+        sender.seal(b"one more")
+    with pytest.raises(ChannelBroken, match="message limit"):
+        recipient.open(last)
 
 
 def test_an_export_has_an_upper_length() -> None:
