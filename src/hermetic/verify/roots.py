@@ -1,0 +1,57 @@
+"""The roots that verification may end at, pinned by the SHA-256 of the whole certificate.
+
+A root is never taken from evidence: evidence carries the certificate, and only its digest decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hermetic.errors import Misconfigured
+from hermetic.evidence import Product
+from hermetic.wire import Digest, is_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A pinned root certificate.  ``sha256`` is over its DER; ``product`` is None where one root may serve any."""
+
+    name: str
+    sha256: Digest
+    vendor: str
+    product: Product | None = None
+    simulated: bool = False
+
+
+def _ark(product: Product, fingerprint: str) -> Root:
+    return Root(name=f"ARK-{product}", sha256=Digest(f"sha256:{fingerprint}"), vendor="AMD", product=product)
+
+
+# From https://kdsintf.amd.com/vcek/v1/{product}/cert_chain; they are valid until 2045, 2047 and 2048.
+AMD_ROOTS = (
+    _ark(Product.MILAN, "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd"),
+    _ark(Product.GENOA, "4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1"),
+    _ark(Product.TURIN, "1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a"),
+)
+
+
+def simulated_root(digest: str) -> Root:
+    """The root of one simulator installation, from a relying party's own pin (``sha256:…``).
+
+    Everything that verifies under it is simulated.  Raises Misconfigured for a bad digest and for a real vendor's root.
+    """
+    if not is_digest(digest):
+        raise Misconfigured("a simulated root is pinned as sha256: and 64 lowercase hex digits")
+    if any(digest == root.sha256 for root in AMD_ROOTS):
+        raise Misconfigured("this is the root of real hardware; it cannot be pinned as a simulated one")
+    return Root(name="simulator", sha256=Digest(digest), vendor="Hermetic simulator", simulated=True)
+
+
+def require_distinct(roots: tuple[Root, ...]) -> None:
+    """Raises Misconfigured for no roots at all, and for one digest under two names (simulated *and* real, say)."""
+    if not roots:
+        raise Misconfigured(
+            "no roots to verify against, so nothing could be authentic", fix="give AMD_ROOTS or a policy's roots"
+        )
+    if len({root.sha256 for root in roots}) != len(roots):
+        raise Misconfigured("the same root is given twice; what it proves would depend on which is found first")
