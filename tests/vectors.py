@@ -1,4 +1,4 @@
-"""Where the shared test vectors lie.  They are not in this repository; tests that need them skip loudly without them."""
+"""Where the shared test vectors lie.  They are not in this repository; without them tests skip, loudly."""
 
 from __future__ import annotations
 
