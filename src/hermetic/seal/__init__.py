@@ -1,5 +1,10 @@
 """Sealed files (age v1) and bundles of them.  What lies on disk is ciphertext; what is opened is checked.
 
+    owner     seal_bundle(folder, bundle, [recipient], kind=…, name=…) → Bundle
+              sign_version(bundle.resource_version(resource=…, version=…), owner_key) → SignedVersion
+    broker    SignedVersion.verify(owner=…) → ResourceVersion;  unwrap(parse_header(raw), identity) → FileKey
+    workload  read_bundle(path).headers();  open_into_memfd(bundle.member(file), file_key, file) → descriptor
+
 :mod:`hermetic.seal.age` reads and writes single files.
 """
 
@@ -19,20 +24,47 @@ from hermetic.seal.age import (
     unwrap,
     verify_mac,
 )
+from hermetic.seal.bundle import Bundle, read_bundle
+from hermetic.seal.manifest import Kind, Manifest, ManifestFile, make_manifest, parse_manifest
+from hermetic.seal.memory import memfd_path, sealed_memfd
+from hermetic.seal.opening import Unwrap, open_bundle, open_into_memfd
+from hermetic.seal.sealing import Progress, seal_bundle
+from hermetic.seal.tree import TreeHasher, tree_digest, tree_salt
+from hermetic.seal.version import ResourceVersion, SignedVersion, sign_version
 
 __all__ = [
+    "Bundle",
     "FileKey",
     "Header",
     "Identity",
+    "Kind",
+    "Manifest",
+    "ManifestFile",
+    "Progress",
     "Recipient",
+    "ResourceVersion",
+    "SignedVersion",
+    "TreeHasher",
+    "Unwrap",
     "generate_identity",
+    "make_manifest",
+    "memfd_path",
+    "open_bundle",
+    "open_into_memfd",
     "open_payload",
     "parse_header",
     "parse_identities",
     "parse_identity",
+    "parse_manifest",
     "parse_recipient",
     "parse_recipients",
+    "read_bundle",
     "read_header",
+    "seal_bundle",
+    "sealed_memfd",
+    "sign_version",
+    "tree_digest",
+    "tree_salt",
     "unwrap",
     "verify_mac",
 ]

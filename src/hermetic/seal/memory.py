@@ -1,0 +1,63 @@
+"""Plaintext in memory only: a sealed memfd, which is a file to an engine and never on a disk.
+
+Once made, nobody can change it, neither its bytes nor its size, this process included.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from hermetic.errors import Unavailable
+
+_NOEXEC_SEAL = 0x0008
+"""MFD_NOEXEC_SEAL (Linux 6.3): never executable."""
+
+
+def sealed_memfd(size: int, fill: Callable[[memoryview], None], *, name: str = "hermetic") -> int:
+    """A descriptor of ``size`` bytes that ``fill`` has written, sealed against every change; the caller closes it.
+
+    When ``fill`` raises, nothing remains.  Raises Unavailable where there are no sealed memory files (not Linux).
+    """
+    fd = _memfd(name)
+    try:
+        os.ftruncate(fd, size)
+        if size:
+            _fill(fd, size, fill)
+        _seal(fd)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def memfd_path(fd: int) -> str:
+    """A path under which this process can open ``fd`` as long as it is open."""
+    return f"/proc/self/fd/{fd}"
+
+
+def _memfd(name: str) -> int:
+    if not hasattr(os, "memfd_create"):
+        raise Unavailable("this system has no sealed memory files", fix="opening into memory needs Linux")
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        return os.memfd_create(name, flags | _NOEXEC_SEAL)
+    except OSError:  # a kernel before 6.3 does not know the flag
+        return os.memfd_create(name, flags)
+
+
+def _fill(fd: int, size: int, fill: Callable[[memoryview], None]) -> None:
+    with mmap.mmap(fd, size) as mapping:
+        with suppress(OSError):  # large pages where the system offers them: filling is bound by page faults
+            mapping.madvise(mmap.MADV_HUGEPAGE)
+        with memoryview(mapping) as memory:
+            fill(memory)
+
+
+def _seal(fd: int) -> None:
+    import fcntl
+
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
