@@ -10,7 +10,8 @@ from hermetic.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkp
 from hermetic.ledger.disk import Disk, FolderDisk
 from hermetic.ledger.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
 from hermetic.ledger.note import NoteSigner, VerifierKey, open_note, parse_note, sign_note
-from hermetic.ledger.store import Appended, Log, LogReader, Resource
+from hermetic.ledger.reader import LogReader, Resource
+from hermetic.ledger.store import Appended, Log
 
 __all__ = [
     "EMPTY_ROOT",
