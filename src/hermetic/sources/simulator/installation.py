@@ -1,0 +1,155 @@
+"""One simulated AMD at rest: a seed, three private keys and their certificates, in one file that only its owner reads.
+
+One file, linked into place whole, so that no reader ever sees half an installation and two creators agree on one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from hermetic.errors import Malformed, Misconfigured
+from hermetic.evidence import Product, SigningKey
+from hermetic.sources.simulator.pki import AmdKeys, CertificateTemplate, ark_template, intermediate_template
+from hermetic.wire import b64decode, b64encode, canonical, parse_object
+
+_VERSION = "hermetic.simulator.amd.v1"
+_PRIVATE = ("seed", "ark_key", "ask_key", "asvk_key")
+_CERTIFICATES = ("ark", "ask", "asvk")
+_SEED_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmdInstallation:
+    """The long-lived part of a simulated AMD.  ``seed`` (32 bytes) is the chip's; certificates are DER."""
+
+    product: Product
+    created: datetime
+    seed: bytes = field(repr=False)
+    keys: AmdKeys = field(repr=False)
+    ark: bytes = field(repr=False)
+    ask: bytes = field(repr=False)
+    asvk: bytes = field(repr=False)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        product: Product,
+        created: datetime,
+        seed: bytes,
+        keys: AmdKeys,
+        ark: CertificateTemplate | None = None,
+        ask: CertificateTemplate | None = None,
+        asvk: CertificateTemplate | None = None,
+    ) -> AmdInstallation:
+        """Signs the certificates.  Templates left None are as AMD's; ``created`` is cut to whole seconds."""
+        created = created.astimezone(UTC).replace(microsecond=0)
+        root = ark or ark_template(product, keys, created)
+        vcek = ask or intermediate_template(product, SigningKey.VCEK, keys, created)
+        vlek = asvk or intermediate_template(product, SigningKey.VLEK, keys, created)
+        return cls(
+            product=product,
+            created=created,
+            seed=seed,
+            keys=keys,
+            ark=root.sign(root.common_name, keys.ark),
+            ask=vcek.sign(root.common_name, keys.ark),
+            asvk=vlek.sign(root.common_name, keys.ark),
+        )
+
+    @classmethod
+    def load_or_create(cls, state_dir: Path, *, product: Product, now: datetime) -> AmdInstallation:
+        """The installation kept in ``state_dir``, made there with a random seed the first time (about two seconds).
+
+        Raises Misconfigured where the file is damaged or where others may read it.
+        """
+        path = state_dir / f"simulated-amd-{product.lower()}.json"
+        if not path.exists():
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = cls.create(
+                product=product, created=now, seed=secrets.token_bytes(_SEED_BYTES), keys=AmdKeys.generate()
+            )
+            _link_into_place(path, canonical(fresh._to_json()))
+        return cls._read(path)
+
+    @classmethod
+    def _read(cls, path: Path) -> AmdInstallation:
+        if path.stat().st_mode & 0o077:
+            raise Misconfigured(f"others may read the simulator's keys in {path}", fix=f"chmod 600 {path}")
+        try:
+            return cls._from_json(parse_object(path.read_bytes(), what="simulator state"))
+        except Malformed as error:
+            raise Misconfigured(
+                f"{path} is damaged: {error.message}", fix="remove it; a new simulated root is made, to be pinned anew"
+            ) from error
+
+    def _to_json(self) -> dict[str, str]:
+        keys = {"ark_key": self.keys.ark, "ask_key": self.keys.ask, "asvk_key": self.keys.asvk}
+        binary = {
+            "seed": self.seed,
+            **{name: _key_to_der(key) for name, key in keys.items()},
+            **{name: getattr(self, name) for name in _CERTIFICATES},
+        }
+        return {
+            "version": _VERSION,
+            "product": str(self.product),
+            "created": self.created.isoformat(),
+            **{name: b64encode(value) for name, value in binary.items()},
+        }
+
+    @classmethod
+    def _from_json(cls, value: dict[str, Any]) -> AmdInstallation:
+        expected = {"version", "product", "created", *_PRIVATE, *_CERTIFICATES}
+        if value.keys() != expected or value["version"] != _VERSION:
+            raise Malformed(f"expected the members of {_VERSION}")
+        binary = {name: b64decode(value[name], what=name) for name in (*_PRIVATE, *_CERTIFICATES)}
+        try:
+            product, created = Product(value["product"]), datetime.fromisoformat(value["created"])
+            keys = AmdKeys(**{name: _key_from_der(binary[f"{name}_key"]) for name in _CERTIFICATES})
+        except (ValueError, TypeError):
+            raise Malformed("a member cannot be read") from None
+        certificates = {name: binary[name] for name in _CERTIFICATES}
+        return cls(product=product, created=created, seed=binary["seed"], keys=keys, **certificates)
+
+
+def _link_into_place(path: Path, data: bytes) -> None:
+    """``data`` at ``path``, whole and readable by its owner only, unless somebody else was there first."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)  # unlike a rename, it never replaces what another creator already handed out
+        except FileExistsError:
+            return
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _key_to_der(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _key_from_der(der: bytes) -> rsa.RSAPrivateKey:
+    key = serialization.load_der_private_key(der, None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("not an RSA key")
+    return key
