@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from hermetic.errors import NotAuthentic
-from hermetic.seal.age import SPAN, BlockFile, FileKey, Header, PayloadReader, open_payload
+from hermetic.seal.age import SPAN, BlockFile, FileKey, PayloadReader, open_payload
 from hermetic.seal.bundle import Bundle, header_of, regular_file
+from hermetic.seal.hooks import Progress, Unwrap
 from hermetic.seal.manifest import ManifestFile
 from hermetic.seal.memory import sealed_memfd
 from hermetic.seal.place import new_folder, sync_folder
-from hermetic.seal.sealing import Progress
 from hermetic.seal.tree import TreeHasher, tree_salt
-
-Unwrap = Callable[[Header], FileKey]
-"""How the file key of a header is got: with an identity, or from a broker."""
 
 
 def open_into_memfd(

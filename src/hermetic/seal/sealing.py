@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hermetic.errors import Misconfigured
 from hermetic.seal.age import BlockFile, FileKey, Recipient, seal_file
 from hermetic.seal.bundle import MANIFEST_NAME, Bundle, regular_file, write_small
 from hermetic.seal.gguf import chat_template_digest
+from hermetic.seal.hooks import Progress, Sign
 from hermetic.seal.manifest import MAX_FILES, Kind, ManifestFile, make_manifest
 from hermetic.seal.names import check_name, check_names
 from hermetic.seal.place import new_folder, sync_folder
 from hermetic.seal.tree import TreeHasher, tree_salt
 from hermetic.wire import Digest
-
-Progress = Callable[[int], None]
-"""Called with the number of plaintext bytes just done, from several threads."""
 
 
 def seal_bundle(
@@ -29,12 +27,13 @@ def seal_bundle(
     kind: Kind,
     name: str,
     licence: str = "",
+    sign: Sign | None = None,
     replace: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """Seals ``source``, a file or a folder, into a new bundle folder.  Only contents and names are kept: no empty
-    folders, no times, no permissions.
+    folders, no times, no permissions.  ``sign`` is asked last, so that bundle and version appear together.
 
     Raises Misconfigured when ``destination`` exists, or ``source`` holds symbolic links or nothing at all; Malformed
     for a name that another system could not store, or a model whose GGUF metadata is damaged.
@@ -52,6 +51,9 @@ def seal_bundle(
         write_small(folder / MANIFEST_NAME, manifest.encode())
         for parent in {folder.joinpath(*entry.split("/")).parent for entry in plain}:
             sync_folder(parent)
+        if sign is not None:
+            partial = Bundle(path=folder, manifest=manifest)
+            partial.add_version(sign(partial))
     return Bundle(path=destination, manifest=manifest)
 
 

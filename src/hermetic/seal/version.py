@@ -43,14 +43,19 @@ class ResourceVersion:
     headers: tuple[Digest, ...]
 
     def __post_init__(self) -> None:
-        if _RESOURCE.fullmatch(self.resource) is None:
-            raise Malformed("resource: expected broker/tenant/name in lower-case letters, digits, dots, dashes")
-        if _VERSION.fullmatch(self.version) is None:
-            raise Malformed("version: expected 1 to 64 letters, digits, dots, dashes or plus signs")
+        check_resource(self.resource, self.version)
         if not all(map(is_digest, (self.manifest_digest, *self.headers))):
             raise Malformed("resource version: expected sha256: and 64 lowercase hex digits")
         if not self.headers or list(self.headers) != sorted(set(self.headers)):
             raise Malformed("resource version: its headers are not sorted, each once, at least one")
+
+
+def check_resource(resource: str, version: str) -> None:
+    """Checks how a resource and its version are spelt.  Raises Malformed."""
+    if _RESOURCE.fullmatch(resource) is None:
+        raise Malformed("resource: expected broker/tenant/name in lower-case letters, digits, dots, dashes")
+    if _VERSION.fullmatch(version) is None:
+        raise Malformed("version: expected 1 to 64 letters, digits, dots, dashes or plus signs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
