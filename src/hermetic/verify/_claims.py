@@ -16,6 +16,7 @@ class PlatformClaims:
 
     Only :func:`hermetic.verify.verify` makes one.  ``report`` is the evidence, parsed.  ``chip_id`` is the identity
     that the chip's certificate names or, under a VLEK, what the firmware says; empty where the platform masks it.
+    ``provider`` is the cloud provider that a VLEK's certificate names, None under a chip's own key.
     ``report_data`` is 64 bytes, ``host_data`` 32, ``measurement`` 48.  ``dates`` are those of authentic endorsements
     (the certificates' notBefore, the list's thisUpdate): no honest clock is earlier.
     """
@@ -25,6 +26,7 @@ class PlatformClaims:
     product: Product
     report: Evidence = field(repr=False)
     chip_id: bytes
+    provider: str | None
     measurement: bytes
     host_data: bytes
     report_data: bytes

@@ -96,6 +96,7 @@ def verify_snp(
         product=product,
         report=report,
         chip_id=_chip_id(report, chain.identity),
+        provider=chain.identity.csp_id,
         measurement=report.measurement,
         host_data=report.host_data,
         report_data=report.report_data,
