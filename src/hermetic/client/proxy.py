@@ -9,6 +9,7 @@ The proxy is as trusted as the tool beside it.  It listens on loopback, answers 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -31,7 +32,7 @@ _MAX_BODY = 32 * 1024 * 1024
 
 
 class Proxy:
-    """An ASGI application.  ``client`` carries the attested transport; ``api_key`` fills in where the tool sends none."""
+    """An ASGI application.  ``client`` carries the attested transport; ``api_key`` replaces what the tool sends."""
 
     def __init__(self, client: httpx2.AsyncClient, *, api_key: str | None = None) -> None:
         self._client = client
@@ -53,8 +54,7 @@ class Proxy:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
-        host = dict(headers).get("host", "").rpartition(":")[0] or dict(headers).get("host", "")
-        if host not in _LOCAL_HOSTS:
+        if re.sub(r":\d+\Z", "", dict(headers).get("host", "")) not in _LOCAL_HOSTS:
             await _refuse(send, 403, "wrong_host", "this proxy answers to localhost only")
             return
         body = await _read(receive)
