@@ -27,11 +27,13 @@ from hermetic.verify.roots import Root
 from hermetic.verify.x509 import (
     Certificate,
     RevocationList,
+    load_certificate,
     load_crl,
     require_authority,
     require_current,
     require_ecdsa_p384,
     require_issued,
+    require_listed_by,
     require_unrevoked,
     require_valid,
 )
@@ -60,7 +62,7 @@ class _Chain:
                     f"the evidence comes without its {name} certificate",
                     fix="ask the attester for its certificates, or fetch them from https://kdsintf.amd.com",
                 )
-            certificates[name] = Certificate.from_der(bundle.endorsements[name], what=f"{name} certificate")
+            certificates[name] = load_certificate(bundle.endorsements[name], f"{name} certificate")
         crl = bundle.endorsements.get("crl")
         return cls(
             **certificates,
@@ -118,6 +120,8 @@ def _check_signing_key(checks: Checklist, report: SnpReport, chain: _Chain) -> N
     ):
         if kind is SigningKey.NONE:
             raise NotAuthentic("a report that no key signed")
+        if kind is SigningKey.VCEK and report.mask_chip_key:
+            raise NotAuthentic("a chip's key on a platform that says it does not use it")
         identity = SigningKey.VCEK if chain.identity.hwid is not None else SigningKey.VLEK
         expected_names = (_LEAF_NAME[kind], f"{_INTERMEDIATE_NAME[kind]}{chain.identity.product}")
         if identity is not kind or names != expected_names:
@@ -191,7 +195,8 @@ def _check_revocation(checks: Checklist, chain: _Chain, now: datetime, *, crl_re
     with checks.step(name, title, section=section, expected=expected, got="on no list", fix=fix):
         if chain.crl is None:
             raise NotAuthentic("evidence without a revocation list")
-        require_current(chain.crl, chain.root, now)
+        require_listed_by(chain.crl, chain.root)
+        require_current(chain.crl, now)
         require_unrevoked(chain.crl, chain.intermediate, chain.leaf)
 
 
@@ -275,7 +280,7 @@ def _chip_id(report: SnpReport, identity: LeafIdentity) -> bytes:
 
 def _dates(chain: _Chain) -> tuple[datetime, ...]:
     certificates = (chain.root, chain.intermediate, chain.leaf)
-    lists = () if chain.crl is None else (chain.crl.last_update_utc,)
+    lists = () if chain.crl is None else (chain.crl.parsed.last_update_utc,)
     return (*(certificate.parsed.not_valid_before_utc for certificate in certificates), *lists)
 
 

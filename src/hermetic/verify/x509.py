@@ -2,6 +2,10 @@
 
 The verifier fixes the algorithm; a certificate may only agree.  Parsing is :mod:`cryptography`'s; each ``require_…``
 returns nothing and raises NotAuthentic with the reason.
+
+Thousands of reports come with the same few endorsements, so what was read, and which signature held over which bytes,
+is remembered.  Neither can change with time.  What can (validity, revocation) is judged anew at each ``now``, and a
+refusal is never remembered.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -27,8 +33,6 @@ warnings.filterwarnings(
     "ignore", message="Parsed a serial number which wasn't positive", module=r"hermetic\.verify\.x509"
 )
 
-RevocationList = x509.CertificateRevocationList
-
 _UNREADABLE = (
     ValueError,
     UnsupportedAlgorithm,
@@ -36,6 +40,7 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+_REMEMBERED, _REMEMBERED_LISTS = 256, 32  # of at most 8 KiB and 64 KiB each
 _SALT = 48
 _RSA_BITS = 4096
 
@@ -44,62 +49,69 @@ _UNDERSTOOD = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE}
 _CRL_EXTENSIONS = frozenset({ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Certificate:
     """A certificate whose every part could be read; nothing in it is believed.
 
-    ``extensions`` are those that :mod:`cryptography` has no type for, by dotted identifier, as DER.
+    ``extensions`` are those that :mod:`cryptography` has no type for, by dotted identifier, as DER.  Compared by
+    identity, which is what makes a remembered signature cheap: :func:`load_certificate` gives one object for one DER.
     """
 
     parsed: x509.Certificate = field(repr=False)
+    subject: x509.Name = field(repr=False)
     digest: Digest
     common_name: str
     public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey = field(repr=False)
     extensions: Mapping[str, bytes]
 
-    @classmethod
-    def from_der(cls, der: bytes, *, what: str) -> Certificate:
-        """Raises Malformed on anything but one whole certificate.  ``what`` names it for the message."""
-        try:
-            parsed = x509.load_der_x509_certificate(der)
-            names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-            key = parsed.public_key()
-            # Reading is lazy there, so everything is read here: what cannot be read is refused before it is judged.
-            _ = parsed.issuer, parsed.not_valid_before_utc, parsed.not_valid_after_utc, parsed.serial_number
-            extensions = list(parsed.extensions)
-        except _UNREADABLE as error:
-            raise Malformed(f"{what}: not a certificate that can be read") from error
-        if len(names) != 1 or not isinstance(names[0].value, str):
-            raise Malformed(f"{what}: expected exactly one common name")
-        if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-            raise Malformed(f"{what}: expected an RSA or an elliptic-curve key")
-        if any(entry.critical and entry.oid not in _UNDERSTOOD for entry in extensions):
-            raise Malformed(f"{what}: a critical extension is not understood")
-        return cls(
-            parsed=parsed,
-            digest=sha256_digest(der),
-            common_name=names[0].value,
-            public_key=key,
-            extensions={
-                entry.oid.dotted_string: entry.value.value
-                for entry in extensions
-                if isinstance(entry.value, x509.UnrecognizedExtension)
-            },
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RevocationList:
+    """A revocation list that could be read; nothing in it is believed.  Compared by identity, as certificates are."""
+
+    parsed: x509.CertificateRevocationList = field(repr=False)
+    issuer: x509.Name
 
 
+@lru_cache(_REMEMBERED)
+def load_certificate(der: bytes, what: str) -> Certificate:
+    """Raises Malformed on anything but one whole certificate.  ``what`` names it for the message."""
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        # Reading is lazy there; what this module will look at is read here, and refused if it cannot be.
+        subject, key, extensions = parsed.subject, parsed.public_key(), list(parsed.extensions)
+    except _UNREADABLE as error:
+        raise Malformed(f"{what}: not a certificate that can be read") from error
+    names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if len(names) != 1 or not isinstance(names[0].value, str):
+        raise Malformed(f"{what}: expected exactly one common name")
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise Malformed(f"{what}: expected an RSA or an elliptic-curve key")
+    if any(entry.critical and entry.oid not in _UNDERSTOOD for entry in extensions):
+        raise Malformed(f"{what}: a critical extension is not understood")
+    unrecognized = (entry.value for entry in extensions if isinstance(entry.value, x509.UnrecognizedExtension))
+    return Certificate(
+        parsed=parsed,
+        subject=subject,
+        digest=sha256_digest(der),
+        common_name=names[0].value,
+        public_key=key,
+        extensions=MappingProxyType({value.oid.dotted_string: value.value for value in unrecognized}),
+    )
+
+
+@lru_cache(_REMEMBERED_LISTS)
 def load_crl(der: bytes) -> RevocationList:
     """Raises Malformed on anything but one whole, complete (not delta, not partitioned) revocation list."""
     try:
-        crl = x509.load_der_x509_crl(der)
-        _ = crl.issuer, crl.last_update_utc, crl.next_update_utc
-        kinds = {entry.oid for entry in crl.extensions}
-        entries = [entry.oid for revoked in crl for entry in revoked.extensions if entry.critical]
+        parsed = x509.load_der_x509_crl(der)
+        issuer, kinds = parsed.issuer, {entry.oid for entry in parsed.extensions}
+        critical = [entry.oid for revoked in parsed for entry in revoked.extensions if entry.critical]
     except _UNREADABLE as error:
         raise Malformed("CRL: not a revocation list that can be read") from error
-    if not kinds <= _CRL_EXTENSIONS or entries:
+    if not kinds <= _CRL_EXTENSIONS or critical:
         raise Malformed("CRL: an extension is not understood, so it may not list all that was revoked")
-    return crl
+    return RevocationList(parsed=parsed, issuer=issuer)
 
 
 def require_authority(certificate: Certificate, *, path_length: int | None, signs_crls: bool) -> None:
@@ -116,19 +128,18 @@ def require_authority(certificate: Certificate, *, path_length: int | None, sign
     _rsa_key(certificate)
 
 
+@lru_cache(_REMEMBERED)
 def require_issued(child: Certificate, issuer: Certificate) -> None:
     """``issuer`` signed ``child`` with RSASSA-PSS over SHA-384, and is the issuer that ``child`` names."""
-    if child.parsed.issuer != issuer.parsed.subject:
-        raise NotAuthentic(f"{child.common_name} does not name {issuer.common_name} as its issuer")
     _require_pss(child.parsed, child.common_name)
     _rsa_key(issuer)
     try:
-        # Compares the two places that state the algorithm, of which only one is signed; then checks the signature.
+        # Compares the names, and the two places that state the algorithm, of which only one is signed; then verifies.
         child.parsed.verify_directly_issued_by(issuer.parsed)
     except InvalidSignature as error:
         raise NotAuthentic(f"the signature of {issuer.common_name} over {child.common_name} is wrong") from error
     except ValueError as error:
-        raise NotAuthentic(f"{child.common_name} states two signature algorithms") from error
+        raise NotAuthentic(f"{child.common_name} names another issuer, or states two algorithms") from error
 
 
 def require_valid(certificate: Certificate, now: datetime) -> None:
@@ -138,24 +149,31 @@ def require_valid(certificate: Certificate, now: datetime) -> None:
         raise NotAuthentic(f"{certificate.common_name} is valid from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
 
 
-def require_current(crl: RevocationList, issuer: Certificate, now: datetime) -> None:
-    """``issuer`` signed ``crl``, and it is the one to go by at ``now``."""
-    if crl.issuer != issuer.parsed.subject:
+@lru_cache(_REMEMBERED_LISTS)
+def require_listed_by(crl: RevocationList, issuer: Certificate) -> None:
+    """``issuer`` signed ``crl`` as it signs certificates, and is the issuer that ``crl`` names."""
+    if crl.issuer != issuer.subject:
         raise NotAuthentic(f"the list is not {issuer.common_name}'s")
-    _require_pss(crl, "the list")
-    if not crl.is_signature_valid(_rsa_key(issuer)):
+    _require_pss(crl.parsed, "the list")
+    # Compares the two places that state the algorithm, too.
+    if not crl.parsed.is_signature_valid(_rsa_key(issuer)):
         raise NotAuthentic(f"the signature of {issuer.common_name} over the list is wrong")
-    if crl.next_update_utc is None:
+
+
+def require_current(crl: RevocationList, now: datetime) -> None:
+    """``crl`` is the one to go by at ``now``."""
+    first, last = crl.parsed.last_update_utc, crl.parsed.next_update_utc
+    if last is None:
         raise NotAuthentic("the list does not say until when it holds")
-    if not crl.last_update_utc <= now < crl.next_update_utc:
-        raise NotAuthentic(f"the list holds from {crl.last_update_utc:%Y-%m-%d} until {crl.next_update_utc:%Y-%m-%d}")
+    if not first <= now < last:
+        raise NotAuthentic(f"the list holds from {first:%Y-%m-%d} until {last:%Y-%m-%d}")
 
 
 def require_unrevoked(crl: RevocationList, *certificates: Certificate) -> None:
     """None of ``certificates`` is on ``crl``, by serial number."""
     for certificate in certificates:
         serial = certificate.parsed.serial_number
-        if crl.get_revoked_certificate_by_serial_number(serial) is not None:
+        if crl.parsed.get_revoked_certificate_by_serial_number(serial) is not None:
             raise NotAuthentic(f"{certificate.common_name}, serial number 0x{serial:x}, is revoked")
 
 
@@ -176,7 +194,7 @@ def _rsa_key(certificate: Certificate) -> rsa.RSAPublicKey:
     return key
 
 
-def _require_pss(signed: x509.Certificate | RevocationList, what: str) -> None:
+def _require_pss(signed: x509.Certificate | x509.CertificateRevocationList, what: str) -> None:
     """``signed`` states RSASSA-PSS, SHA-384, MGF1 with SHA-384 and a salt of 48 bytes."""
     try:
         scheme = signed.signature_algorithm_parameters
