@@ -6,6 +6,7 @@
 A leaf is SHA-256(salt ‖ signed record): the log shows that a record exists, never what it says.
 """
 
+from hermetic.ledger.audit import Audit
 from hermetic.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
 from hermetic.ledger.disk import Disk, FolderDisk
 from hermetic.ledger.envelope import Inclusion, ReceiptFile, verify_logged
@@ -29,6 +30,7 @@ from hermetic.ledger.store import Appended, Log
 __all__ = [
     "EMPTY_ROOT",
     "Appended",
+    "Audit",
     "Checkpoint",
     "Disk",
     "Event",

@@ -19,7 +19,7 @@ from hermetic.ledger.pinned import Pinned
 from hermetic.ledger.question import Question
 from hermetic.ledger.receipt import EventType, Receipt, verify_receipt
 from hermetic.policy import Policy, review
-from hermetic.verify import Check
+from hermetic.verify import Check, Outcome
 from hermetic.wire import Digest, sha256_digest
 
 __all__ = ["examine"]
@@ -177,7 +177,7 @@ def _under_an_unknown_key(file: ReceiptFile, inclusion: Inclusion) -> Iterator[C
         found = _included(file, inclusion, claimed.size, claimed.root)
         yield (
             _INCLUSION.unanswered(expected="a verified checkpoint", got="its root, which nobody verified")
-            if found.outcome is found.outcome.PASS
+            if found.outcome is Outcome.PASS
             else found
         )
     yield _CONSISTENCY.unanswered(expected="a verified checkpoint", got="none")

@@ -2,7 +2,7 @@
 
 A **tile** holds up to 256 consecutive hashes of one level in eight: level 0 the leaves' hashes, level 1 the roots of
 full level-0 tiles, and so on.  An **entry bundle** holds the up to 256 entries of one level-0 tile.  Here are their
-names, their bytes, and :class:`TiledTree`, which makes them.
+names, their bytes, :class:`TiledTree`, which makes them, and :class:`TileNodes`, which makes proofs of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hermetic.errors import Malformed
-from hermetic.ledger.merkle import HASH_SIZE, Frontier, leaf_hash, node_hash
+from hermetic.ledger.merkle import HASH_SIZE, Frontier, Nodes, leaf_hash, node_hash
 
 __all__ = [
     "CHECKPOINT_PATH",
@@ -21,6 +21,7 @@ __all__ = [
     "TILE_WIDTH",
     "Bundle",
     "Tile",
+    "TileNodes",
     "TiledTree",
     "bundles_of",
     "encode_bundle",
@@ -129,6 +130,30 @@ def parse_bundle(data: bytes, *, width: int) -> tuple[bytes, ...]:
     return tuple(entries)
 
 
+class TileNodes:
+    """Any node of a tree, from its tiles, for the proofs of :mod:`hermetic.ledger.merkle`.
+
+    ``read`` gives a tile's bytes, fetched from a log or from memory.  A proof made from tiles that nobody verified is
+    just a proof: whoever verifies it finds out.
+    """
+
+    def __init__(self, read: Callable[[Tile], bytes]) -> None:
+        self._rows = lru_cache(maxsize=256)(lambda tile: _rows(tile, read(tile)))
+
+    def at(self, size: int) -> Nodes:
+        """The complete subtrees within the first ``size`` leaves.  Asking raises Malformed on a tile of odd length."""
+
+        def node(level: int, index: int) -> bytes:
+            tile_level, row = divmod(level, TILE_HEIGHT)
+            tile_index = index >> (TILE_HEIGHT - row)
+            width = min(TILE_WIDTH, (size >> (TILE_HEIGHT * tile_level)) - tile_index * TILE_WIDTH)
+            hashes = self._rows(Tile(level=tile_level, index=tile_index, width=width))[row]
+            offset = (index - (tile_index << (TILE_HEIGHT - row))) * HASH_SIZE
+            return hashes[offset : offset + HASH_SIZE]
+
+        return node
+
+
 class TiledTree:
     """An append-only tree that remembers the roots of its full tiles, and can make every tile and every node again.
 
@@ -140,7 +165,7 @@ class TiledTree:
         self._entries = entries
         self._frontier = Frontier()
         self._levels: list[bytearray] = []
-        self._subtrees = lru_cache(maxsize=256)(self._read_subtrees)
+        self._nodes = TileNodes(self.tile)
 
     @property
     def size(self) -> int:
@@ -173,18 +198,9 @@ class TiledTree:
             return b"".join(leaf_hash(entries[i : i + HASH_SIZE]) for i in range(0, tile.width * HASH_SIZE, HASH_SIZE))
         return bytes(self._levels[tile.level - 1][start * HASH_SIZE : (start + tile.width) * HASH_SIZE])
 
-    def nodes(self, size: int) -> Callable[[int, int], bytes]:
-        """The complete subtrees within the first ``size`` leaves, for the proofs of :mod:`hermetic.ledger.merkle`."""
-
-        def node(level: int, index: int) -> bytes:
-            tile_level, within = divmod(level, TILE_HEIGHT)
-            tile_index = index >> (TILE_HEIGHT - within)
-            width = min(TILE_WIDTH, (size >> (TILE_HEIGHT * tile_level)) - tile_index * TILE_WIDTH)
-            row = self._subtrees(Tile(level=tile_level, index=tile_index, width=width))[within]
-            offset = (index - (tile_index << (TILE_HEIGHT - within))) * HASH_SIZE
-            return row[offset : offset + HASH_SIZE]
-
-        return node
+    def nodes(self, size: int) -> Nodes:
+        """The complete subtrees within the first ``size`` leaves, to make proofs of."""
+        return self._nodes.at(size)
 
     def _push(self, digest: bytes, *, level: int) -> None:
         for height, completed in self._frontier.push(digest, level=level):
@@ -194,16 +210,19 @@ class TiledTree:
                     self._levels.append(bytearray())
                 self._levels[tile_level - 1] += completed
 
-    def _read_subtrees(self, tile: Tile) -> tuple[bytes, ...]:
-        """The complete subtrees inside a tile, as rows: its own hashes, then pairs of them, and so on up."""
-        rows = [self.tile(tile)]
-        while len(rows[-1]) >= 2 * HASH_SIZE:
-            below = rows[-1]
-            pairs = range(0, len(below) - 2 * HASH_SIZE + 1, 2 * HASH_SIZE)
-            rows.append(
-                b"".join(node_hash(below[i : i + HASH_SIZE], below[i + HASH_SIZE : i + 2 * HASH_SIZE]) for i in pairs)
-            )
-        return tuple(rows)
+
+def _rows(tile: Tile, hashes: bytes) -> tuple[bytes, ...]:
+    """The complete subtrees inside a tile, row by row: its own hashes, those of pairs of them, and so on up."""
+    if len(hashes) != tile.width * HASH_SIZE:
+        raise Malformed(f"{tile.path}: expected {tile.width} hashes, got {len(hashes)} bytes")
+    rows = [hashes]
+    while len(rows[-1]) >= 2 * HASH_SIZE:
+        below = rows[-1]
+        pairs = range(0, len(below) - 2 * HASH_SIZE + 1, 2 * HASH_SIZE)
+        rows.append(
+            b"".join(node_hash(below[i : i + HASH_SIZE], below[i + HASH_SIZE : i + 2 * HASH_SIZE]) for i in pairs)
+        )
+    return tuple(rows)
 
 
 def _cut(count: int) -> Iterator[tuple[int, int]]:
