@@ -1,0 +1,121 @@
+"""What an operator may see: counts, times, routes.  Never content, identities or anything a prompt decides.
+
+Both outlets are allow-lists by construction: a log line and a metric have no place for anything else.  Nothing is
+handed to ``logging``, where a library could add an exception's text.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import IO
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hermetic.serve.engine import Usage
+from hermetic.serve.metrics import Metrics
+
+__all__ = ["EventLog", "Observation", "Observer", "observation"]
+
+_KEY = "hermetic.observation"
+_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS"})
+
+
+@dataclass(slots=True)
+class Observation:
+    """What one request showed.  ``route`` is a template of ours, never a path that somebody sent."""
+
+    route: str = "other"
+    status: int = 0
+    usage: Usage | None = None
+    fault: str | None = None
+
+
+def observation(scope: Scope) -> Observation:
+    """The request's observation; where no observer stands, one that nobody reads."""
+    found: Observation = scope.setdefault(_KEY, Observation())
+    return found
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request"):
+    at: float
+    method: str
+    route: str
+    status: int
+    ms: float
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    fault: str | None = None
+
+
+class _Note(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="note"):
+    at: float
+    note: str
+
+
+class EventLog:
+    """JSON lines.  ``stream`` is the one place where this process says anything."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def note(self, text: str) -> None:
+        """A sentence of our own, with nothing of a request in it."""
+        self._write(_Note(at=round(time.time(), 3), note=text))
+
+    def request(self, *, method: str, seconds: float, seen: Observation) -> None:
+        usage = seen.usage
+        self._write(
+            _Request(
+                at=round(time.time(), 3),
+                method=method,
+                route=seen.route,
+                status=seen.status,
+                ms=round(seconds * 1000, 3),
+                prompt_tokens=None if usage is None else usage.prompt,
+                completion_tokens=None if usage is None else usage.completion,
+                fault=seen.fault,
+            )
+        )
+
+    def _write(self, line: msgspec.Struct) -> None:
+        self._stream.write(msgspec.json.encode(line) + b"\n")
+        self._stream.flush()
+
+
+class Observer:
+    """The outermost layer: times every request and writes it down, the channel's own refusals included.
+
+    The status is the one inside the channel, if the request came that far.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, log: EventLog) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        seen = observation(scope)
+        outer_status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal outer_status
+            if message["type"] == "http.response.start":
+                outer_status = message["status"]
+            await send(message)
+
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            seconds = time.perf_counter() - started
+            seen.status = seen.status or outer_status
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.request(
+                route=seen.route, method=method, status=seen.status, seconds=seconds, usage=seen.usage
+            )
+            self._log.request(method=method, seconds=seconds, seen=seen)
