@@ -1,0 +1,182 @@
+"""``hermetic log``: a transparency log, read from its first entry to its last."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from hermetic.errors import Refused
+
+if TYPE_CHECKING:
+    from hermetic.cli._log_source import Source
+    from hermetic.ledger import Audit, Checkpoint, Pinned, PinnedCheckpoints, SignedCheckpoint, VerifierKey
+    from hermetic.verify import Check
+
+__all__ = ["log"]
+
+_SECTION = "c2sp: tlog-checkpoint, tlog-tiles"
+
+
+@click.group()
+def log() -> None:
+    """Check a transparency log from first entry to last."""
+
+
+@log.command()
+@click.argument("where", metavar="URL|DIR")
+@click.option("--log-key", metavar="VKEY", help="The log's key, as its keeper publishes it; remembered from then on.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def verify(where: str, log_key: str | None, as_json: bool) -> int:
+    """Read a whole log: every entry, every tile, the signed root, and whether it continues what was seen before.
+
+    The newest checkpoint is then remembered, so that the log cannot take anything back unnoticed.
+
+    \b
+    Exit codes: 0 everything holds, 1 something does not, 3 the log's key is unknown, so nobody vouches for the root.
+
+    \b
+    Examples:
+      hermetic log verify http://127.0.0.1:8701 --log-key broker.example/log+1234abcd+AQ…
+      hermetic log verify /var/lib/hermetic/log
+    """
+    from hermetic.cli._log_source import open_source
+    from hermetic.client.folders import state_folder
+    from hermetic.ledger import PinnedCheckpoints, VerifierKey, parse_checkpoint, parse_note
+
+    pins = PinnedCheckpoints(state_folder() / "checkpoints.json")
+    with open_source(where) as source:
+        note = source.fetch("checkpoint")
+        claimed = parse_checkpoint(parse_note(note).text)
+        key = VerifierKey.parse(log_key) if log_key else pins.keys().get(claimed.origin)
+        checks = tuple(_examine(source, note, claimed, key, pins))
+    return _print(claimed, checks, as_json=as_json)
+
+
+def _examine(
+    source: Source, note: bytes, claimed: Checkpoint, key: VerifierKey | None, pins: PinnedCheckpoints
+) -> Iterator[Check]:
+    """Stops at the first check that fails: what comes after would only repeat it."""
+    from hermetic.ledger import Audit, open_checkpoint
+    from hermetic.ledger.question import Question
+
+    # 1. The log's key signed the checkpoint.
+    question = Question(name="log.checkpoint", title="The log's key signed the checkpoint", section=_SECTION)
+    signed, pinned = None, None
+    if key is None:
+        yield question.unanswered(
+            expected="the log's key",
+            got="none given, none remembered",
+            fix="give --log-key, as its keeper publishes it",
+        )
+    else:
+        try:
+            signed = open_checkpoint(note, log_key=key)
+            pinned = pins.get(key)
+        except Refused as error:
+            yield question.refused(error, expected=str(key))
+            return
+        yield question.judge(True, expected=str(key), got=str(claimed))
+    # 2. Every entry and tile, the root, and on the way every root seen before.
+    question = Question(name="log.entries", title="All entries and tiles lead to the signed root", section=_SECTION)
+    expected = f"root {claimed.root.hex()}"
+    try:
+        audit = Audit(claimed, seen=_seen(pinned), tiles=source.tiles)
+        _read_through(source, audit, claimed)
+    except Refused as error:
+        yield question.refused(error, expected=expected)
+        return
+    yield question.judge(True, expected=expected, got=f"{audit.entries} entries")
+    # 3. It continues what was seen before, and is remembered.
+    if signed is None:
+        return
+    question = Question(name="log.consistency", title="It continues all we saw of it before", section=_SECTION)
+    expected = str(pinned.newest.checkpoint) if pinned else "nothing, at first sight"
+    try:
+        _remember(source, audit, signed, pinned, pins)
+    except Refused as error:
+        yield question.refused(error, expected=expected)
+        return
+    if pinned is not None:
+        yield question.judge(True, expected=expected, got=f"{len(_seen(pinned))} checkpoints seen before lead to it")
+
+
+def _seen(pinned: Pinned | None) -> dict[int, bytes]:
+    return {} if pinned is None else {**pinned.earlier, pinned.newest.size: pinned.newest.root}
+
+
+def _read_through(source: Source, audit: Audit, claimed: Checkpoint) -> None:
+    from hermetic.cli._log_source import fetch_ahead
+
+    paths = [resource.path for resource in audit.resources()]
+    with _bar(f"reading {claimed.origin}", len(paths)) as advance:
+        for body in fetch_ahead(source, paths):
+            audit.push(body)
+            advance()
+    audit.finish()
+
+
+def _remember(
+    source: Source, audit: Audit, signed: SignedCheckpoint, pinned: Pinned | None, pins: PinnedCheckpoints
+) -> None:
+    """Keeps the checkpoint, with the proof that it continues the last one, made from what was just recomputed."""
+    from hermetic.ledger.merkle import consistency_proof, leaf_hash
+    from hermetic.ledger.tiles import Bundle, Tile, TileNodes, parse_bundle
+
+    def read(tile: Tile) -> bytes:
+        if tile.level:
+            return audit.tile(tile)
+        bundle = Bundle(index=tile.index, width=tile.width)
+        return b"".join(map(leaf_hash, parse_bundle(source.fetch(bundle.path), width=bundle.width)))
+
+    old_size = pinned.newest.size if pinned else 0
+    pins.advance(signed, consistency_proof(old_size, signed.size, TileNodes(read).at(signed.size)))
+
+
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Progress on a terminal, nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)
+
+
+def _print(claimed: Checkpoint, checks: tuple[Check, ...], *, as_json: bool) -> int:
+    from hermetic.cli._show import checks_json, checks_table, console, summary
+    from hermetic.ledger import conclude
+    from hermetic.verify import Outcome
+
+    verdict, colour, code = {
+        Outcome.PASS: ("verified", "bold green", 0),
+        Outcome.FAIL: ("refused", "bold red", 1),
+        Outcome.NOT_PERFORMED: ("incomplete", "bold yellow", 3),
+    }[conclude(checks)]
+    if as_json:
+        document = {
+            "verdict": verdict,
+            "origin": claimed.origin,
+            "size": claimed.size,
+            "root": claimed.root.hex(),
+            "first_seen": not any(check.name == "log.consistency" for check in checks),
+            "checks": checks_json(checks),
+        }
+        click.echo(json.dumps(document, indent=2))
+        return code
+    out = console()
+    out.print(f"log [bold]{claimed.origin}[/] · {claimed.size} entries\n")
+    out.print(checks_table(checks))
+    out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
+    for fix in dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS):
+        out.print(f"  [cyan]→[/] {fix}", soft_wrap=True)
+    return code

@@ -1,0 +1,187 @@
+"""``hermetic receipt``: what a workload signed about one exchange, examined check by check."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hermetic.cli._target import Target, verification_options, verifier
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic
+
+if TYPE_CHECKING:
+    from hermetic.identity import Claims
+    from hermetic.ledger import Pinned, PinnedCheckpoints, ReceiptFile, VerifierKey
+    from hermetic.policy import Policy
+    from hermetic.verify import Check
+
+__all__ = ["receipt"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def receipt() -> None:
+    """Check what a workload signed about its work."""
+
+
+@receipt.command()
+@click.argument("file", type=_FILE)
+@click.option("--request", type=_FILE, help="The exact bytes of the request, as they were sent.")
+@click.option("--response", type=_FILE, help="The exact bytes of the response, as they came.")
+@verification_options
+@click.option("--log-key", metavar="VKEY", help="The log's key; remembered by hermetic log verify.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the evidence of each check in full.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def verify(
+    file: Path,
+    request: Path | None,
+    response: Path | None,
+    policy: Path | None,
+    allow_simulated: bool,
+    log_key: str | None,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    """Check a saved receipt, offline: signature, signer, bodies, model, place in the log.
+
+    The attestation report saved with it is judged for the time at which the receipt was signed.
+
+    \b
+    Exit codes: 0 everything was checked and holds, 1 something does not hold, 3 something could not be checked
+    (pending in the log, no policy, no bytes to compare), which proves less than it seems.
+
+    \b
+    Examples:
+      hermetic receipt verify receipt.json --policy policy.toml --request request.json --response response.json
+      hermetic receipt verify receipt.json                     signature only
+    """
+    from hermetic.ledger import ReceiptFile, examine
+
+    saved = ReceiptFile.from_bytes(_read(file))
+    judge = verifier(Target(url="", policy=policy, allow_simulated=allow_simulated))
+    claims: Claims | None = None
+    refused: tuple[Check, ...] = ()
+    if saved.attestation is not None:
+        at = min(judge.clock.now(), datetime.fromtimestamp(saved.receipt.served_at, UTC))
+        try:
+            claims = judge.authenticate(saved.attestation, nonce=None, at=at)
+        except NotAuthentic as error:
+            refused = _refusal(error)
+    key, pinned = _log(saved, log_key)
+    checks = (
+        *refused,
+        *examine(
+            saved,
+            claims=claims,
+            policy=judge.policy,
+            request=_read(request) if request else None,
+            response=_read(response) if response else None,
+            log_key=key,
+            pinned=pinned,
+        ),
+    )
+    return _print(saved, checks, claims, judge.policy, verbose=verbose, as_json=as_json)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+
+
+def _refusal(error: NotAuthentic) -> tuple[Check, ...]:
+    """The checks that led to the refusal of the report; at least one of them failed."""
+    from hermetic.verify import Check, Outcome
+
+    if any(check.outcome is Outcome.FAIL for check in error.checks):
+        return error.checks
+    return (
+        *error.checks,
+        Check(
+            name=error.code,
+            title="The attestation report is authentic",
+            outcome=Outcome.FAIL,
+            expected="a report that verifies",
+            got=error.message,
+            section="attestation report",
+            fix=error.fix,
+        ),
+    )
+
+
+def _log(saved: ReceiptFile, text: str | None) -> tuple[VerifierKey | None, Pinned | None]:
+    """The log's key, as given or as remembered for the origin that the checkpoint names, and what was seen of it."""
+    from hermetic.ledger import VerifierKey
+
+    store = _pins()
+    key = VerifierKey.parse(text) if text else store.keys().get(_origin(saved))
+    return key, store.get(key) if key else None
+
+
+def _pins() -> PinnedCheckpoints:
+    from hermetic.client.folders import state_folder
+    from hermetic.ledger import PinnedCheckpoints
+
+    return PinnedCheckpoints(state_folder() / "checkpoints.json")
+
+
+def _origin(saved: ReceiptFile) -> str:
+    """Which log the receipt says it is in.  Only chooses which remembered key to try."""
+    from hermetic.ledger import parse_checkpoint, parse_note
+
+    if saved.inclusion is None:
+        return ""
+    try:
+        return parse_checkpoint(parse_note(saved.inclusion.note).text).origin
+    except Malformed:
+        return ""  # examine() refuses it, and says why
+
+
+def _print(
+    saved: ReceiptFile,
+    checks: tuple[Check, ...],
+    claims: Claims | None,
+    policy: Policy | None,
+    *,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    from hermetic.cli._show import checks_json, checks_table, console, simulated_banner, summary
+    from hermetic.ledger import EventType, conclude
+    from hermetic.verify import Outcome
+
+    verdict, colour, code = {
+        Outcome.PASS: ("proven", "bold green", 0),
+        Outcome.FAIL: ("refused", "bold red", 1),
+        Outcome.NOT_PERFORMED: ("incomplete", "bold yellow", 3),
+    }[conclude(checks)]
+    receipt = saved.receipt
+    when = datetime.fromtimestamp(receipt.served_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if as_json:
+        document = {
+            "verdict": verdict,
+            "receipt_id": receipt.receipt_id,
+            "model": receipt.model,
+            "manifest_digest": receipt.digest(EventType.MODEL),
+            "served_at": when,
+            "pending": saved.inclusion is None,
+            "simulated": claims.simulated if claims else None,
+            "policy_digest": policy.digest if policy else None,
+            "checks": checks_json(checks),
+        }
+        click.echo(json.dumps(document, indent=2))
+        return code
+    out = console()
+    if claims is not None:
+        simulated_banner(out, claims)
+    out.print(f"receipt [bold]{receipt.receipt_id}[/] · {receipt.model or receipt.endpoint} · {when}\n")
+    out.print(checks_table(checks, verbose=verbose))
+    out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
+    for fix in dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS):
+        out.print(f"  [cyan]→[/] {fix}", soft_wrap=True)
+    return code
