@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hermetic.channel import ehbp
 from hermetic.channel._response import MESSAGE_LIMIT, ResponseCipher, derive
 from hermetic.channel.kem import X25519PrivateKey
+from hermetic.channel.refusals import BodyTooLarge, Replayed, ReplayMemoryFull
+from hermetic.channel.replay import ReplayCache
 from hermetic.errors import ChannelBroken, Malformed
 from vectors import ROOT, needs_vectors
 
@@ -25,10 +27,14 @@ def vector(name: str) -> dict[str, bytes]:
     return {key: bytes.fromhex(value) for key, value in json.loads((VECTORS / name).read_bytes()).items()}
 
 
+def server_for(header: str, *, max_body: int = 1 << 20, key: ehbp.ServerKey | None = None) -> ehbp.RequestOpener:
+    return ehbp.RequestOpener(key or ehbp.ServerKey(private_key=KEY), header, max_body=max_body)
+
+
 def exchange(body: bytes = b"hello") -> tuple[ehbp.RequestSealer, ehbp.RequestOpener]:
     """A client and a server that share a context."""
     client = ehbp.RequestSealer(KEY.public_key())
-    server = ehbp.RequestOpener(KEY, client.header)
+    server = server_for(client.header)
     assert server.push(client.push(body)) == [body]
     return client, server
 
@@ -41,7 +47,7 @@ def opener_of(client: ehbp.RequestSealer, sealer: ehbp.ResponseSealer) -> ehbp.R
 
 def open_request(message: bytes) -> bytes:
     """``message`` is the encapsulated key and the sealed body."""
-    server = ehbp.RequestOpener(KEY, message[:32].hex())
+    server = server_for(message[:32].hex())
     body = b"".join(server.push(message[32:]))
     server.finish()
     return body
@@ -94,7 +100,7 @@ def test_the_independent_client_is_served(chunks: list[bytes], answer: list[byte
     request = identity.encrypt_request_stream(iter([b"x", *chunks]))
     assert request is not None
     frames = b"".join(cast("Iterator[bytes]", request.frames))
-    server = ehbp.RequestOpener(KEY, request.encapsulated_key.hex())
+    server = server_for(request.encapsulated_key.hex())
     assert b"".join(server.push(frames)) == b"x" + b"".join(chunks)
     server.finish()
 
@@ -116,7 +122,7 @@ def test_the_independent_client_is_served(chunks: list[bytes], answer: list[byte
 def test_bodies_survive_any_writes_and_any_cuts(writes: list[bytes], cuts: list[int]) -> None:
     body = b"".join(writes) or b"x"
     client = ehbp.RequestSealer(KEY.public_key())
-    server = ehbp.RequestOpener(KEY, client.header)
+    server = server_for(client.header)
     sealed = b"".join(map(client.push, writes)) or client.push(body)
     assert b"".join(part for piece in cut(sealed, cuts) for part in server.push(piece)) == body
     server.finish()
@@ -174,18 +180,18 @@ def test_other_key_configurations_are_refused(config: bytes) -> None:
 )
 def test_malformed_encapsulated_keys_are_refused(header: str) -> None:
     with pytest.raises(Malformed):
-        ehbp.RequestOpener(KEY, header)
+        server_for(header)
 
 
 def test_a_stale_key_is_told_from_a_broken_body() -> None:
     stale = ehbp.RequestSealer(X25519PrivateKey.generate().public_key())
-    server = ehbp.RequestOpener(KEY, stale.header)
+    server = server_for(stale.header)
     with pytest.raises(ehbp.KeyMismatch):
         server.push(stale.push(b"sealed to a key of yesterday"))
     assert not server.opened
 
     client = ehbp.RequestSealer(KEY.public_key())
-    server = ehbp.RequestOpener(KEY, client.header)
+    server = server_for(client.header)
     first, second = client.push(b"first"), client.push(b"second")
     assert server.push(first) == [b"first"]
     assert server.opened
@@ -198,11 +204,11 @@ def test_an_input_that_ends_inside_a_frame_or_before_one_is_refused() -> None:
     client = ehbp.RequestSealer(KEY.public_key())
     sealed = client.push(b"hello")
     for length in range(len(sealed)):
-        server = ehbp.RequestOpener(KEY, client.header)
+        server = server_for(client.header)
         server.push(sealed[:length])
         with pytest.raises(ChannelBroken):
             server.finish()
-    server = ehbp.RequestOpener(KEY, client.header)
+    server = server_for(client.header)
     server.push(b"\x00\x00\x00\x00")  # an empty frame is not a body
     with pytest.raises(ChannelBroken, match="at least one frame"):
         server.finish()
@@ -225,7 +231,7 @@ def test_an_over_long_frame_is_refused_from_its_prefix() -> None:
     for end in (server, opener):
         with pytest.raises(ChannelBroken, match="announces"):
             end.push((ehbp.MAX_FRAME + 1).to_bytes(4, "big"))
-    small = ehbp.RequestOpener(KEY, client.header, max_frame=100)
+    small = server_for(client.header, max_body=84)
     with pytest.raises(ChannelBroken, match="announces"):
         small.push((101).to_bytes(4, "big"))
 
@@ -260,6 +266,43 @@ def test_no_bit_of_a_response_can_be_flipped() -> None:
         forged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(ChannelBroken):
             open_response(client, bytes(forged))
+
+
+def test_a_replay_is_refused_and_can_be_answered_inside() -> None:
+    key = ehbp.ServerKey(private_key=KEY)
+    client = ehbp.RequestSealer(KEY.public_key())
+    sealed = client.push(b"hello")
+    assert server_for(client.header, key=key).push(sealed) == [b"hello"]
+    server = server_for(client.header, key=key)
+    with pytest.raises(Replayed):
+        server.push(sealed)
+    assert opener_of(client, server.response_sealer())
+
+
+def test_a_full_memory_refuses_and_a_forged_body_takes_no_room() -> None:
+    key = ehbp.ServerKey(private_key=KEY, seen=ReplayCache(capacity=1))
+    client, other = ehbp.RequestSealer(KEY.public_key()), ehbp.RequestSealer(KEY.public_key())
+    with pytest.raises(ehbp.KeyMismatch):
+        server_for(client.header, key=key).push(other.push(b"x"))
+    assert server_for(client.header, key=key).push(client.push(b"hello")) == [b"hello"]
+    fresh = ehbp.RequestSealer(KEY.public_key())
+    with pytest.raises(ReplayMemoryFull):
+        server_for(fresh.header, key=key).push(fresh.push(b"hello"))
+
+
+def test_a_body_above_the_limit_is_refused_and_one_at_the_limit_is_not() -> None:
+    client = ehbp.RequestSealer(KEY.public_key())
+    sealed = client.push(bytes(600)) + client.push(bytes(400))
+    assert b"".join(server_for(client.header, max_body=1000).push(sealed)) == bytes(1000)
+    with pytest.raises(BodyTooLarge):
+        server_for(client.header, max_body=999).push(sealed)
+
+
+def test_frames_without_content_do_not_go_on_for_ever() -> None:
+    server = server_for(ehbp.RequestSealer(KEY.public_key()).header, max_body=1000)
+    assert server.push(b"\x00" * 4 * 32_000) == []
+    with pytest.raises(BodyTooLarge):
+        server.push(b"\x00" * 4 * 2_000)
 
 
 def test_what_ehbp_lets_a_network_do() -> None:

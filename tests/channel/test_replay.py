@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermetic.channel.replay import (
-    NonceWindow,
-    OutsideWindow,
-    ReplayCache,
-    Replayed,
-    ReplayMemoryFull,
-    RequestRefused,
-    milliseconds,
-)
+from hermetic.channel.refusals import BodyTooLarge, OutsideWindow, Replayed, ReplayMemoryFull, RequestRefused
+from hermetic.channel.replay import NonceWindow, ReplayCache, milliseconds
 
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 AT = milliseconds(NOW)
@@ -111,9 +104,10 @@ def test_no_clock_lets_a_request_in_twice(steps: list[tuple[int, int, int]]) -> 
 
 
 def test_each_refusal_has_a_code_and_a_status() -> None:
-    refusals = (Replayed, OutsideWindow, ReplayMemoryFull)
+    refusals = (Replayed, OutsideWindow, ReplayMemoryFull, BodyTooLarge)
     assert [(refusal.code, refusal.status) for refusal in refusals] == [
         ("replayed", 409),
         ("clock", 400),
         ("replay_cache_full", 503),
+        ("body_too_large", 413),
     ]

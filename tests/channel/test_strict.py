@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hermetic.channel import strict
 from hermetic.channel.kem import XWingPrivateKey
-from hermetic.channel.replay import NonceWindow, OutsideWindow, Replayed, ReplayMemoryFull
+from hermetic.channel.refusals import BodyTooLarge, OutsideWindow, Replayed, ReplayMemoryFull
+from hermetic.channel.replay import NonceWindow
 from hermetic.channel.strict import _frames
 from hermetic.errors import ChannelBroken, Malformed
 from hermetic.wire import sha256_digest
@@ -231,6 +232,12 @@ def test_a_request_broken_off_after_its_first_frame_is_used_up() -> None:
     with pytest.raises(Replayed):
         opener(key).push(message)
 
+    _, message = seal(b"{}")
+    with pytest.raises(ChannelBroken):
+        opener(key).push(message[:-1] + bytes([message[-1] ^ 1]))  # the same, all in one piece
+    with pytest.raises(Replayed):
+        opener(key).push(message)
+
 
 def test_a_forged_request_uses_nothing_up() -> None:
     _, message = seal(b"{}")
@@ -274,7 +281,7 @@ def test_a_body_above_the_limit_is_refused_and_one_at_the_limit_is_not() -> None
     _, message = seal(bytes(1000))
     assert b"".join(opener(max_body=1000).push(message)) == bytes(1000)
     server = opener(max_body=999)
-    with pytest.raises(strict.BodyTooLarge):
+    with pytest.raises(BodyTooLarge):
         server.push(message)
     assert server.response_sealer()
 
@@ -287,7 +294,7 @@ def test_frames_without_content_do_not_go_on_for_ever() -> None:
     empty = [client._frames.frame(b"") for _ in range(300)]
     allowed = (2 * 1000 + 128 * 1024 - len(opening)) // len(empty[0])
     assert server.push(b"".join(empty[:allowed])) == [b""] * allowed
-    with pytest.raises(strict.BodyTooLarge):
+    with pytest.raises(BodyTooLarge):
         server.push(empty[allowed])
 
 

@@ -8,16 +8,20 @@ What a server answers to each refusal:
 
     Malformed, ChannelBroken        400: a bad encapsulated key, bad framing, or a later frame that does not open
     KeyMismatch                     422: the first frame does not open, so the client has a stale key
+    RequestRefused                  its own status, sealed: a replay, a body above the limit
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from hermetic.channel._response import NONCE_LENGTH, SECRET_LENGTH, ResponseCipher
-from hermetic.channel.hpke import Recipient, setup_recipient, setup_sender
+from hermetic.channel.hpke import TAG_LENGTH, setup_recipient, setup_sender
 from hermetic.channel.kem import X25519PrivateKey, X25519PublicKey
+from hermetic.channel.refusals import BodyMeter
+from hermetic.channel.replay import ReplayCache
 from hermetic.errors import ChannelBroken, Malformed
 from hermetic.wire import FrameReader, frame, unhex
 
@@ -93,22 +97,31 @@ class RequestSealer:
         return ResponseOpener(ResponseCipher(secret=secret, enc=self._sender.enc, nonce=nonce), max_frame=max_frame)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerKey:
+    """A server's key, with the memory of what was served under it, which lives exactly as long.
+
+    Requests carry no time, so nothing is ever forgotten: a full memory refuses what comes, until the key is renewed.
+    """
+
+    private_key: X25519PrivateKey
+    seen: ReplayCache = field(default_factory=ReplayCache, repr=False)
+
+
 class RequestOpener:
     """The server's side of a request: ``push`` what arrives, take the plaintext, ``finish`` at the end of input.
 
-    ``header`` is the value of ``Ehbp-Encapsulated-Key``.  Raises Malformed where it cannot be a key.
+    ``header`` is the value of ``Ehbp-Encapsulated-Key``, ``max_body`` the most plaintext that is taken.  Raises
+    Malformed where the header cannot be a key.
     """
 
-    def __init__(self, private_key: X25519PrivateKey, header: str, *, max_frame: int = MAX_FRAME) -> None:
+    def __init__(self, key: ServerKey, header: str, *, max_body: int) -> None:
+        self._key = key
         self._enc = unhex(header, what=REQUEST_HEADER, length=X25519PrivateKey.enc_length)
-        self._recipient: Recipient = setup_recipient(private_key, self._enc, _INFO)
-        self._frames = FrameReader(max_frame=max_frame)
+        self._recipient = setup_recipient(key.private_key, self._enc, _INFO)
+        self._frames = FrameReader(max_frame=min(MAX_FRAME, max_body + TAG_LENGTH))
+        self._meter = BodyMeter(max_body)
         self._opened = False
-
-    @property
-    def enc(self) -> bytes:
-        """The encapsulated key, which no honest client uses twice: what a replay cache remembers."""
-        return self._enc
 
     @property
     def opened(self) -> bool:
@@ -118,9 +131,12 @@ class RequestOpener:
     def push(self, data: bytes) -> list[bytes]:
         """The plaintext of each frame that ``data`` completes.
 
-        Raises KeyMismatch where the first does not open, ChannelBroken where a later one does not or is too long.
+        Raises KeyMismatch where the first does not open, ChannelBroken where a later one does not or is too long,
+        Replayed or ReplayMemoryFull once the first has opened, BodyTooLarge.
         """
-        return [self._open(ciphertext) for ciphertext in self._frames.push(data) if ciphertext]
+        parts = [self._open(ciphertext) for ciphertext in self._frames.push(data) if ciphertext]
+        self._meter.count(sealed=len(data), content=sum(map(len, parts)))
+        return parts
 
     def finish(self) -> None:
         """The input ended.  Raises ChannelBroken if it ended inside a frame or held none.
@@ -138,7 +154,10 @@ class RequestOpener:
             if self._opened:
                 raise
             raise KeyMismatch("the first frame does not open under this server's key") from None
-        self._opened = True
+        if not self._opened:
+            # No honest client uses an encapsulated key twice.
+            self._opened = True
+            self._key.seen.reserve(self._enc)
         return plaintext
 
     def response_sealer(self) -> ResponseSealer:

@@ -8,40 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hermetic.errors import Refused
+from hermetic.channel.refusals import OutsideWindow, Replayed, ReplayMemoryFull
 
 DEFAULT_CAPACITY = 1 << 20
 """About 100 bytes an entry."""
 
 DEFAULT_TOLERANCE = timedelta(minutes=5)
-
-
-class RequestRefused(Refused):
-    """The request opened, and the server does not serve it.  Answered inside the channel with ``status``."""
-
-    code = "request_refused"
-    status = 400
-
-
-class Replayed(RequestRefused):
-    """This very request has been here before."""
-
-    code = "replayed"
-    status = 409
-
-
-class OutsideWindow(RequestRefused):
-    """The client's clock and the server's differ by more than the tolerance."""
-
-    code = "clock"
-    status = 400
-
-
-class ReplayMemoryFull(RequestRefused):
-    """There is no room to remember another request."""
-
-    code = "replay_cache_full"
-    status = 503
 
 
 class ReplayCache:

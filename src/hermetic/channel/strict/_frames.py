@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -93,11 +94,12 @@ class FrameOpener:
         """Whether the last frame has opened."""
         return self._ended
 
-    def push(self, data: bytes) -> list[Frame]:
-        """The frames that ``data`` completes."""
+    def push(self, data: bytes) -> Iterator[Frame]:
+        """The frames that ``data`` completes, each opened when its turn comes."""
         if data and self._ended:
             raise ChannelBroken("bytes follow the last frame")
-        return [self._open(whole) for whole in self._reader.push(data)]
+        for whole in self._reader.push(data):
+            yield self._open(whole)
 
     def finish(self) -> None:
         """The input ended.  Raises ChannelBroken if that was before the last frame, or after it with something more."""

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from hermetic.channel import hpke
 from hermetic.channel._response import NONCE_LENGTH, SECRET_LENGTH, ResponseCipher
-from hermetic.channel.replay import RequestRefused, milliseconds
+from hermetic.channel.refusals import BodyMeter
+from hermetic.channel.replay import milliseconds
 from hermetic.channel.strict._frames import MAX_CONTENT, Direction, FrameOpener, FrameSealer, Pending
 from hermetic.channel.strict._head import NONCE_LENGTH as HEAD_NONCE_LENGTH
 from hermetic.channel.strict._head import Fields, RequestHead
@@ -20,14 +21,6 @@ KEY_ID_HEADER = "Hermetic-Key-Id"
 METHOD_HEADER = "Hermetic-Method"
 
 _EXPORT_LABEL = b"hermetic strict response v1"
-_SEALED_SLACK = 128 * 1024
-
-
-class BodyTooLarge(RequestRefused):
-    """The body exceeds the server's limit."""
-
-    code = "body_too_large"
-    status = 413
 
 
 def seal_request(
@@ -101,8 +94,7 @@ class RequestOpener:
         self._key = key
         self._info = key.info(method, target)
         self._now = now
-        self._content_left = max_body
-        self._sealed_left = 2 * max_body + _SEALED_SLACK
+        self._meter = BodyMeter(max_body)
         self._enc = b""
         self._context: hpke.Recipient | None = None
         self._frames: FrameOpener | None = None
@@ -117,7 +109,7 @@ class RequestOpener:
 
     def push(self, data: bytes) -> list[bytes]:
         """The parts of the body that ``data`` completes."""
-        self._sealed_left -= len(data)
+        arrived = len(data)
         if self._frames is None:
             data = self._set_up(data)
         if self._frames is None:
@@ -127,9 +119,8 @@ class RequestOpener:
             if opened.sequence == 0:
                 self._admit(RequestHead.decode(opened.content))
             else:
-                self._content_left -= len(opened.content)
                 parts.append(opened.content)
-            self._refuse_excess()
+        self._meter.count(sealed=arrived, content=sum(map(len, parts)))
         return parts
 
     def finish(self) -> None:
@@ -163,7 +154,3 @@ class RequestOpener:
         """Frame 0 has opened.  From here on there is a context, so a refusal is sealed; and the request is used up."""
         self._head = head
         self._key.window.reserve(head.nonce, issued_at=head.issued_at, now=self._now)
-
-    def _refuse_excess(self) -> None:
-        if self._content_left < 0 or self._sealed_left < 0:
-            raise BodyTooLarge("the body is larger than this server accepts")
