@@ -42,6 +42,7 @@ class LeafIdentity:
         product = _product_of(product_name)
         if version != (product is Product.TURIN) or (_SPL["fmc"] in extensions) != (product is Product.TURIN):
             raise Malformed("AMD certificate: version 1 has an FMC and is Turin's; version 0 has none")
+        levels = {name: _integer(extensions, oid) for name, oid in _SPL.items() if name != "fmc"}
         for spare in _SPARE_SPLS:
             if spare in extensions and _integer(extensions, spare) != 0:
                 raise Malformed("AMD certificate: a security version that is not in use is not zero")
@@ -50,7 +51,7 @@ class LeafIdentity:
         return cls(
             product=product,
             product_name=product_name,
-            tcb=Tcb(**{name: _integer(extensions, oid) for name, oid in _SPL.items() if oid in extensions}),
+            tcb=Tcb(**levels, fmc=_integer(extensions, _SPL["fmc"]) if product is Product.TURIN else None),
             hwid=_hwid(extensions[_HWID], _HWID_LENGTH[product]) if _HWID in extensions else None,
             csp_id=_ia5_string(extensions, _CSP_ID) if _CSP_ID in extensions else None,
         )

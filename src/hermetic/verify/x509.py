@@ -35,6 +35,7 @@ warnings.filterwarnings(
 
 _UNREADABLE = (
     ValueError,
+    TypeError,  # a name whose value is of a kind that its type cannot have
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,
@@ -80,6 +81,7 @@ def load_certificate(der: bytes, what: str) -> Certificate:
         parsed = x509.load_der_x509_certificate(der)
         # Reading is lazy there; what this module will look at is read here, and refused if it cannot be.
         subject, key, extensions = parsed.subject, parsed.public_key(), list(parsed.extensions)
+        _require_whole_bits(der, parsed.signature)
     except _UNREADABLE as error:
         raise Malformed(f"{what}: not a certificate that can be read") from error
     names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
@@ -107,6 +109,7 @@ def load_crl(der: bytes) -> RevocationList:
         parsed = x509.load_der_x509_crl(der)
         issuer, kinds = parsed.issuer, {entry.oid for entry in parsed.extensions}
         critical = [entry.oid for revoked in parsed for entry in revoked.extensions if entry.critical]
+        _require_whole_bits(der, parsed.signature)
     except _UNREADABLE as error:
         raise Malformed("CRL: not a revocation list that can be read") from error
     if not kinds <= _CRL_EXTENSIONS or critical:
@@ -185,6 +188,16 @@ def require_ecdsa_p384(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, data: 
         key.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA384()))
     except InvalidSignature as error:
         raise NotAuthentic("another signature, or other bytes") from error
+
+
+def _require_whole_bits(der: bytes, signature: bytes) -> None:
+    """The signature is a whole number of bytes.
+
+    It ends the DER, after a byte that counts the bits to ignore.  No signature covers that count, and where the last
+    bits happen to be zero the parser takes other counts too: one certificate would have several spellings.
+    """
+    if der[-len(signature) - 1] != 0:
+        raise ValueError("bits to ignore in a signature")
 
 
 def _rsa_key(certificate: Certificate) -> rsa.RSAPublicKey:
