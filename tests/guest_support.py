@@ -1,11 +1,24 @@
-"""Small installed distributions, for tests of what is measured."""
+"""Small installed distributions and a configuration, for tests of what is measured and launched."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["install"]
+__all__ = ["CONFIG", "install"]
+
+CONFIG = """\
+service = "clinic-chat"
+
+[model]
+name = "smollm2-135m"
+bundle = "model"
+manifest_digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+[broker]
+url = "http://127.0.0.1:8443"
+key = "ed25519:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+"""
 
 
 def install(

@@ -16,10 +16,11 @@ from hermetic.guest.tree import Tree
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The running one, with hermetic's code as it is now: an edit during the tests does not change what is measured."""
+    """The running one with a copy of hermetic's code, in which ``hermetic serve`` looks around instead of serving."""
     running = Installation.running()
     snapshot = tmp_path_factory.mktemp("source") / "hermetic"
     shutil.copytree(running.package, snapshot, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(Path(__file__).with_name("probe_serve.py"), snapshot / "cli" / "serve.py")
     return dataclasses.replace(running, package=snapshot)
 
 

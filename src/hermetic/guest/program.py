@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,10 +26,11 @@ from hermetic.guest.requirements import closure, normalised
 from hermetic.guest.tree import Tree, difference, read_copy, read_tree
 from hermetic.wire import Digest
 
-__all__ = ["Program", "default_store", "materialise", "measure_program", "remove_copy"]
+__all__ = ["Program", "default_store", "materialise", "measure_program", "remove_copies"]
 
 _INTERPRETER = "bin/python3"
 _SYSTEM = "system"
+_COPY = re.compile(r"[0-9a-f]{64}|\.building-\w+")
 _SECONDS = 60
 _PROOF = """
 import sys, socket, hashlib, hermetic
@@ -94,13 +96,14 @@ def materialise(tree: Tree, store: Path) -> Program:
     self-contained; Unavailable if the store cannot be written.
     """
     program = Program(root=store / tree.digest.removeprefix("sha256:"), tree=tree)
-    if not program.root.exists():
-        try:
-            store.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _build(program, store)
-        except OSError as error:
-            raise Unavailable(f"the program store {store} cannot be written: {error.strerror}") from error
-    program.check()
+    if program.root.exists():
+        program.check()
+        return program
+    try:
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _build(program, store)
+    except OSError as error:
+        raise Unavailable(f"the program store {store} cannot be written: {error.strerror}") from error
     return program
 
 
@@ -108,6 +111,14 @@ def default_store() -> Path:
     """``hermetic/programs`` in the user's cache folder (XDG base directories)."""
     configured = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(configured) if configured.startswith("/") else Path.home() / ".cache") / "hermetic" / "programs"
+
+
+def remove_copies(store: Path) -> int:
+    """Removes every copy in ``store``; how many.  A workload that still runs from one keeps what it has loaded."""
+    copies = [path for path in store.glob("*") if path.is_dir() and _COPY.fullmatch(path.name)]
+    for copy in copies:
+        _remove(copy)
+    return len(copies)
 
 
 def _layout(place: Installation, extra: str) -> Iterator[tuple[str, Path]]:
@@ -134,10 +145,10 @@ def _build(program: Program, store: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        # Another launch was first.  Its copy is checked like any other.
+        program.check()  # another launch was first, and its copy is believed no more than any other
     finally:
         if temporary.exists():
-            remove_copy(temporary)
+            _remove(temporary)
 
 
 def _copy(tree: Tree, root: Path) -> None:
@@ -155,11 +166,10 @@ def _copy(tree: Tree, root: Path) -> None:
         os.chmod(place, 0o500)
 
 
-def remove_copy(root: Path) -> None:
-    """Removes a copy, whose folders are read-only."""
-    for folder, _, _ in os.walk(root):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(root)
+def _remove(copy: Path) -> None:
+    for folder, _, _ in os.walk(copy):
+        os.chmod(folder, 0o700)  # they are read-only
+    shutil.rmtree(copy)
 
 
 def _prove_self_contained(program: Program) -> None:
