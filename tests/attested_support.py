@@ -38,7 +38,8 @@ class Machine:
 
     def collect(self, report_data: bytes) -> EvidenceBundle:
         host_data = bytes.fromhex(self.document.digest.removeprefix("sha256:"))
-        return self.vendor.issue(report_data, **({"host_data": host_data, "now": NOW} | self.issue))
+        asked: dict[str, Any] = {"host_data": host_data, "now": NOW}
+        return self.vendor.issue(report_data, **(asked | self.issue))
 
 
 def attester(
