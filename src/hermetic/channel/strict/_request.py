@@ -20,6 +20,10 @@ CONTENT_TYPE = "application/hermetic-sealed"
 KEY_ID_HEADER = "Hermetic-Key-Id"
 METHOD_HEADER = "Hermetic-Method"
 
+UNKNOWN_KEY_TYPE = "urn:hermetic:strict:unknown-key"
+REFUSED_TYPE = "urn:hermetic:strict:refused"
+"""The ``type`` of the two problem documents that a server sends in clear (§7)."""
+
 _EXPORT_LABEL = b"hermetic strict response v1"
 
 
@@ -91,6 +95,7 @@ class RequestOpener:
     """
 
     def __init__(self, key: ServerKey, *, method: str, target: str, now: datetime, max_body: int) -> None:
+        self.method = method
         self._key = key
         self._info = key.info(method, target)
         self._now = now
