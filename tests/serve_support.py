@@ -183,7 +183,12 @@ class Served:
 
     async def _serve(self, ready: threading.Event, stop: threading.Event) -> None:
         self.assembly = assemble(
-            config=self.config, engine=self.engine, attester=self.attester, keys=self.keys, append=self.log.append
+            config=self.config,
+            engine=self.engine,
+            attester=self.attester,
+            keys=self.keys,
+            append=self.log.append,
+            policy=sha256_digest(b"policy"),
         )
         app: ASGIApp = Observer(self.assembly.inner, metrics=self.assembly.metrics, log=EventLog(self.lines))
         server = uvicorn.Server(uvicorn.Config(app, port=0, access_log=False, log_config=None, lifespan="off"))

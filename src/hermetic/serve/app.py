@@ -6,22 +6,28 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from starlette.types import ASGIApp
 
-from hermetic.identity import Attester
+from hermetic.channel import ehbp, strict
+from hermetic.channel.asgi import SealedChannel
+from hermetic.identity import STRICT, Attester
 from hermetic.serve.admission import Admission
 from hermetic.serve.batch import Append, Batch
 from hermetic.serve.config import ServerConfig
 from hermetic.serve.engine import Engine
+from hermetic.serve.guard import Wall
 from hermetic.serve.issue import Issuer
 from hermetic.serve.keys import WorkloadKeys
 from hermetic.serve.metrics import Metrics
+from hermetic.serve.observe import EventLog, Observer
 from hermetic.serve.openai import Service
 from hermetic.serve.receipts import Receipts
-from hermetic.serve.routes import routes
+from hermetic.serve.routes import PLAINTEXT_ROUTES, routes
+from hermetic.wire import Digest
 
-__all__ = ["Assembly", "assemble"]
+__all__ = ["Assembly", "assemble", "seal"]
 
 _LAST_LEAVES = 5.0  # seconds to get what is left into the log
 
@@ -48,10 +54,35 @@ class Assembly:
             await self.batch.drain(seconds=_LAST_LEAVES)
 
 
+def seal(assembly: Assembly, *, config: ServerConfig, attester: Attester, keys: WorkloadKeys, log: EventLog) -> ASGIApp:
+    """The application as it may be reached: behind the channel, observed, and walled off from the web server."""
+    channel = SealedChannel(
+        assembly.inner,
+        ehbp=ehbp.ServerKey(private_key=keys.ehbp),
+        strict=strict.ServerKey(
+            private_key=keys.strict,
+            key_id=attester.keyset.key(STRICT).key_id,
+            keyset_digest=attester.keyset.digest,
+            service=attester.keyset.subject,
+        ),
+        plaintext_routes=PLAINTEXT_ROUTES,
+        clock=lambda: datetime.now(UTC),
+        max_body=config.limits.body_bytes,
+        cors_origins=config.listen.cors_origins,
+    )
+    return Observer(Wall(channel), metrics=assembly.metrics, log=log)
+
+
 def assemble(
-    *, config: ServerConfig, engine: Engine, attester: Attester, keys: WorkloadKeys, append: Append
+    *,
+    config: ServerConfig,
+    engine: Engine,
+    attester: Attester,
+    keys: WorkloadKeys,
+    append: Append,
+    policy: Digest | None,
 ) -> Assembly:
-    """Everything but the channel.  ``append`` puts receipts' leaves into the log."""
+    """Everything but the channel.  ``append`` puts receipts' leaves into the log; ``policy`` goes into receipts."""
     limits = config.limits
     admission = Admission(slots=engine.slots, queue=limits.queue)
     batch = Batch(append)
@@ -60,6 +91,7 @@ def assemble(
         manifest=config.model.manifest_digest,
         keyset=attester.keyset.digest,
         launch=attester.launch.digest,
+        policy=policy,
         key_id=attester.keyset.receipt_signing_keys[0].key_id,
         private_key=keys.receipt,
     )

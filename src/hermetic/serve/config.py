@@ -59,10 +59,14 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ListenConfig(_Table, frozen=True, kw_only=True):
-    """Where to listen.  Port 0 takes a free one, which the banner then names."""
+    """Where to listen.  Port 0 takes a free one, which the log then names.
+
+    ``cors_origins`` are the web origins whose pages may use the server, ``"*"`` for any; none by default.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    cors_origins: tuple[str, ...] = ()
 
 
 class ModelConfig(_Table, frozen=True, kw_only=True):

@@ -20,12 +20,16 @@ ABORTED = "response.aborted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Everything that the receipts of one workload have in common."""
+    """Everything that the receipts of one workload have in common.
+
+    ``policy`` is the one under which the model's key was released, None where the broker did not say.
+    """
 
     model: str
     manifest: Digest
     keyset: Digest
     launch: Digest
+    policy: Digest | None
     key_id: str
     private_key: Ed25519PrivateKey = field(repr=False)
 
@@ -53,12 +57,14 @@ class Issuer:
                 response=facts.returned,
                 manifest=self.manifest,
                 launch=self.launch,
+                policy=self.policy,
                 prompt_tokens=facts.usage.prompt,
                 completion_tokens=facts.usage.completion,
             )
         return (
             Event(type=EventType.REQUEST_RECEIVED, fields={"body_hash": facts.received}),
             Event(type=EventType.LAUNCH, fields={"launch_digest": self.launch}),
+            *([] if self.policy is None else [Event(type=EventType.POLICY, fields={"policy_digest": self.policy})]),
             Event(type=EventType.MODEL, fields={"manifest_digest": self.manifest}),
             Event(type=EventType.REQUEST_FORWARDED, fields={"body_hash": facts.forwarded}),
             Event(type=ABORTED, fields={"body_hash": facts.returned}),

@@ -6,7 +6,9 @@ handed to ``logging``, where a library could add an exception's text.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -49,9 +51,14 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     fault: str | None = None
 
 
-class _Note(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="note"):
+class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Anything but a request: a step with its time, the address, a sentence of ours, the kind of a fault."""
+
+    event: str
     at: float
-    note: str
+    ms: float | None = None
+    url: str | None = None
+    text: str | None = None
 
 
 class EventLog:
@@ -62,7 +69,22 @@ class EventLog:
 
     def note(self, text: str) -> None:
         """A sentence of our own, with nothing of a request in it."""
-        self._write(_Note(at=round(time.time(), 3), note=text))
+        self._say("note", text=text)
+
+    def ready(self, url: str) -> None:
+        """Requests are taken at ``url``."""
+        self._say("ready", url=url)
+
+    def fault(self, error: object) -> None:
+        """Something went wrong outside every request.  Only its kind is told."""
+        self._say("fault", text=type(error).__name__)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A step on the way to being ready, written down with its time once it is done."""
+        started = time.perf_counter()
+        yield
+        self._say(name, ms=round((time.perf_counter() - started) * 1000, 3))
 
     def request(self, *, method: str, seconds: float, seen: Observation) -> None:
         usage = seen.usage
@@ -78,6 +100,9 @@ class EventLog:
                 fault=seen.fault,
             )
         )
+
+    def _say(self, event: str, *, ms: float | None = None, url: str | None = None, text: str | None = None) -> None:
+        self._write(_Said(event=event, at=round(time.time(), 3), ms=ms, url=url, text=text))
 
     def _write(self, line: msgspec.Struct) -> None:
         self._stream.write(msgspec.json.encode(line) + b"\n")
