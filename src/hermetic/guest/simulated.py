@@ -89,6 +89,10 @@ class LaunchedWorkload:
         """Passes a signal on; nothing happens if the workload has ended."""
         self._process.send_signal(number)
 
+    def poll(self) -> int | None:
+        """The exit code if it has ended, else None.  Does not wait."""
+        return self._process.poll()
+
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, or 128 + the signal that ended it.  Raises Unavailable after ``timeout`` seconds."""
         try:
