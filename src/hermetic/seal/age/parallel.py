@@ -24,7 +24,9 @@ def for_each(count: int, new_task: Callable[[], Task], *, threads: int | None = 
     Nothing runs any more when this returns or raises.
     """
     workers = min(threads or usable_threads(), count)
-    if workers <= 1:
+    if count == 0:
+        return
+    if workers == 1:
         task = new_task()
         for number in range(count):
             task(number)
