@@ -149,7 +149,9 @@ def _key_to_der(key: rsa.RSAPrivateKey) -> bytes:
 
 
 def _key_from_der(der: bytes) -> rsa.RSAPrivateKey:
-    key = serialization.load_der_private_key(der, None)
+    # Proving again that the primes are prime takes a second a key, and whoever can write this file can write another
+    # key: the pin of a relying party, not this check, is what a changed file runs into.
+    key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError("not an RSA key")
     return key
