@@ -29,7 +29,7 @@ from hermetic.errors import Unavailable
 from hermetic.evidence import SEV_SNP, EvidenceBundle
 from hermetic.identity import Attester, LaunchDocument, format_ed25519
 from hermetic.ledger import FolderDisk, Inclusion, Log, NoteSigner
-from hermetic.serve.app import Assembly, assemble
+from hermetic.serve.app import Assembly, Parts, assemble
 from hermetic.serve.config import (
     ApiKeysConfig,
     BrokerConfig,
@@ -183,12 +183,14 @@ class Served:
 
     async def _serve(self, ready: threading.Event, stop: threading.Event) -> None:
         self.assembly = assemble(
-            config=self.config,
-            engine=self.engine,
-            attester=self.attester,
-            keys=self.keys,
-            append=self.log.append,
-            policy=sha256_digest(b"policy"),
+            Parts(
+                config=self.config,
+                engine=self.engine,
+                attester=self.attester,
+                keys=self.keys,
+                append=self.log.append,
+                policy=sha256_digest(b"policy"),
+            )
         )
         app: ASGIApp = Observer(self.assembly.inner, metrics=self.assembly.metrics, log=EventLog(self.lines))
         server = uvicorn.Server(uvicorn.Config(app, port=0, access_log=False, log_config=None, lifespan="off"))

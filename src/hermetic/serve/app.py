@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from hermetic.channel import ehbp, strict
 from hermetic.channel.asgi import SealedChannel
-from hermetic.identity import STRICT, Attester
+from hermetic.identity import ED25519, STRICT, Attester
 from hermetic.serve.admission import Admission
 from hermetic.serve.batch import Append, Batch
 from hermetic.serve.config import ServerConfig
@@ -27,9 +27,25 @@ from hermetic.serve.receipts import Receipts
 from hermetic.serve.routes import PLAINTEXT_ROUTES, routes
 from hermetic.wire import Digest
 
-__all__ = ["Assembly", "assemble", "seal"]
+__all__ = ["Assembly", "Parts", "assemble", "seal"]
 
 _LAST_LEAVES = 5.0  # seconds to get what is left into the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a server is made of.
+
+    ``append`` puts receipts' leaves into the log; ``policy`` is the one under which the model's key was released, for
+    receipts, None where nobody said.
+    """
+
+    config: ServerConfig
+    engine: Engine
+    attester: Attester
+    keys: WorkloadKeys
+    append: Append
+    policy: Digest | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,46 +70,40 @@ class Assembly:
             await self.batch.drain(seconds=_LAST_LEAVES)
 
 
-def seal(assembly: Assembly, *, config: ServerConfig, attester: Attester, keys: WorkloadKeys, log: EventLog) -> ASGIApp:
+def seal(assembly: Assembly, parts: Parts, log: EventLog) -> ASGIApp:
     """The application as it may be reached: behind the channel, observed, and walled off from the web server."""
+    keyset = parts.attester.keyset
     channel = SealedChannel(
         assembly.inner,
-        ehbp=ehbp.ServerKey(private_key=keys.ehbp),
+        ehbp=ehbp.ServerKey(private_key=parts.keys.ehbp),
         strict=strict.ServerKey(
-            private_key=keys.strict,
-            key_id=attester.keyset.key(STRICT).key_id,
-            keyset_digest=attester.keyset.digest,
-            service=attester.keyset.subject,
+            private_key=parts.keys.strict,
+            key_id=keyset.key(STRICT).key_id,
+            keyset_digest=keyset.digest,
+            service=keyset.subject,
         ),
         plaintext_routes=PLAINTEXT_ROUTES,
         clock=lambda: datetime.now(UTC),
-        max_body=config.limits.body_bytes,
-        cors_origins=config.listen.cors_origins,
+        max_body=parts.config.limits.body_bytes,
+        cors_origins=parts.config.listen.cors_origins,
     )
     return Observer(Wall(channel), metrics=assembly.metrics, log=log)
 
 
-def assemble(
-    *,
-    config: ServerConfig,
-    engine: Engine,
-    attester: Attester,
-    keys: WorkloadKeys,
-    append: Append,
-    policy: Digest | None,
-) -> Assembly:
-    """Everything but the channel.  ``append`` puts receipts' leaves into the log; ``policy`` goes into receipts."""
+def assemble(parts: Parts) -> Assembly:
+    """Everything but the channel."""
+    config, engine, attester = parts.config, parts.engine, parts.attester
     limits = config.limits
     admission = Admission(slots=engine.slots, queue=limits.queue)
-    batch = Batch(append)
+    batch = Batch(parts.append)
     issuer = Issuer(
         model=config.model.name,
         manifest=config.model.manifest_digest,
         keyset=attester.keyset.digest,
         launch=attester.launch.digest,
-        policy=policy,
-        key_id=attester.keyset.receipt_signing_keys[0].key_id,
-        private_key=keys.receipt,
+        policy=parts.policy,
+        key_id=attester.keyset.key(ED25519).key_id,
+        private_key=parts.keys.receipt,
     )
     service = Service(
         model=config.model.name,

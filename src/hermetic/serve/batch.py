@@ -7,13 +7,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from hermetic.errors import HermeticError
 from hermetic.ledger import Inclusion
 
 __all__ = ["Append", "Batch"]
 
 Append: TypeAlias = Callable[[Sequence[bytes]], Awaitable[Sequence[Inclusion]]]
-"""Appends 32-byte leaves and returns the place of each, in order.  Raises HermeticError if the log does not answer.
+"""Appends 32-byte leaves and returns the place of each, in order.  Raises if the log does not answer.
 
 A place is as the log told it: the server passes it on, the client verifies it.
 """
@@ -22,8 +21,8 @@ A place is as the log told it: the server passes it on, the client verifies it.
 class Batch:
     """Collects leaves for ``interval`` seconds and appends at most ``size`` at once.
 
-    While the log does not answer, it is asked again after ever longer pauses, and leaves wait.  Beyond ``capacity`` the
-    oldest is given up: its receipt stays pending for ever, and ``lost`` counts it.
+    While the log does not answer, it is asked again after ever longer pauses, and leaves wait.  Where ``capacity`` of
+    them wait, the next is given up: its receipt stays pending for ever, and ``lost`` counts it.
     """
 
     def __init__(
@@ -45,8 +44,8 @@ class Batch:
     def add(self, leaf: bytes, placed: Callable[[Inclusion], None]) -> None:
         """Queues a leaf; ``placed`` is called once it stands in the log."""
         if len(self._waiting) >= self._capacity:
-            self._waiting.popleft()
             self.lost += 1
+            return
         self._waiting.append((leaf, placed))
         self._arrived.set()
 
@@ -72,7 +71,7 @@ class Batch:
         batch = list(self._waiting)[: self._size]
         try:
             places = await self._append([leaf for leaf, _ in batch])
-        except HermeticError:
+        except Exception:  # whatever it was, the leaves are still here; the gauge of pending receipts tells
             return False
         for (_, placed), place in zip(batch, places, strict=True):
             self._waiting.popleft()

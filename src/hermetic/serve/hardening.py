@@ -43,9 +43,9 @@ class Hardening:
 
 def harden() -> Hardening:
     """No core dumps, not dumpable, memory locked where this process may.  Raises Unavailable if a system call fails."""
-    # 1 and not 0: a kernel that pipes core dumps to a program ignores the limit, unless it is exactly 1.
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)
+    # The limit does not hold where the kernel pipes core dumps to a program; not being dumpable does.
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise Unavailable(f"prctl: {os.strerror(ctypes.get_errno())}")
     return Hardening(memory_locked=_lock_memory(libc), swap=_swap())

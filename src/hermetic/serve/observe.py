@@ -10,11 +10,13 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hermetic.errors import HermeticError
 from hermetic.serve.engine import Usage
 from hermetic.serve.metrics import Metrics
 
@@ -52,12 +54,13 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Anything but a request: a step with its time, the address, a sentence of ours, the kind of a fault."""
+    """Anything but a request: a step with its time, the address, a sentence of ours, a refusal, the kind of a fault."""
 
     event: str
     at: float
     ms: float | None = None
     url: str | None = None
+    code: str | None = None
     text: str | None = None
 
 
@@ -75,9 +78,17 @@ class EventLog:
         """Requests are taken at ``url``."""
         self._say("ready", url=url)
 
+    def refused(self, error: HermeticError) -> None:
+        """Why this server does not start.  Our own refusals hold no secret, by contract."""
+        self._say("refused", code=error.code, text=str(error))
+
     def fault(self, error: object) -> None:
-        """Something went wrong outside every request.  Only its kind is told."""
-        self._say("fault", text=type(error).__name__)
+        """Something went wrong outside every request.  Its kind and place are told, its text is not."""
+        trace = error.__traceback__ if isinstance(error, BaseException) else None
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        self._say("fault", text=f"{type(error).__name__}{place}")
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -101,8 +112,8 @@ class EventLog:
             )
         )
 
-    def _say(self, event: str, *, ms: float | None = None, url: str | None = None, text: str | None = None) -> None:
-        self._write(_Said(event=event, at=round(time.time(), 3), ms=ms, url=url, text=text))
+    def _say(self, event: str, **fields: Any) -> None:
+        self._write(_Said(event=event, at=round(time.time(), 3), **fields))
 
     def _write(self, line: msgspec.Struct) -> None:
         self._stream.write(msgspec.json.encode(line) + b"\n")

@@ -8,28 +8,25 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 import uvloop
 
-from hermetic.errors import Misconfigured
-from hermetic.evidence import EvidenceSource
-from hermetic.identity import Attester, LaunchDocument
-from hermetic.ledger import VerifierKey
-from hermetic.serve.app import assemble, seal
-from hermetic.serve.broker_http import ask
-from hermetic.serve.broker_log import BrokerLog
-from hermetic.serve.config import ServerConfig
+from hermetic.client.broker import BrokerClient, LeafSigner
+from hermetic.errors import HermeticError, Misconfigured
+from hermetic.guest import Guest
+from hermetic.identity import ED25519, Attester
+from hermetic.ledger import Inclusion
+from hermetic.serve.app import Parts, assemble, seal
+from hermetic.serve.batch import Append
+from hermetic.serve.config import EngineConfig, parse_config
 from hermetic.serve.engine import Engine
 from hermetic.serve.hardening import harden, silence
 from hermetic.serve.keys import WorkloadKeys
-from hermetic.serve.leaves import LeafAppender
 from hermetic.serve.llama import LlamaEngine
 from hermetic.serve.model import SealedModel
 from hermetic.serve.observe import EventLog
-from hermetic.serve.unlock import unlock
 from hermetic.wire import Digest
 
 __all__ = ["run"]
@@ -39,109 +36,110 @@ _BACKLOG = 1024
 _IDLE = 75  # seconds a connection may say nothing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Workload:
-    """What this process is: its configuration, its keys, and the platform's word for them."""
-
-    config: ServerConfig
-    keys: WorkloadKeys
-    attester: Attester
-    broker_log: BrokerLog
-
-
-def run(*, config: ServerConfig, launch: LaunchDocument, source: EvidenceSource) -> None:
-    """Serves until SIGTERM or SIGINT.  ``config`` must be read from the bytes that ``launch`` measures.
+def run(guest: Guest) -> None:
+    """Serves until SIGTERM or SIGINT.
 
     From here on standard output and error say nothing; what there is to say goes to the former standard error, as JSON
     lines.  Raises Misconfigured, NotReleased, NotAuthentic, Unavailable … before the first request is taken.
     """
     log = EventLog(silence())
+    try:
+        _run(guest, log)
+    except HermeticError as error:
+        log.refused(error)
+        raise
+    except Exception as error:
+        log.fault(error)
+        raise
+    log.note("stopped")
+
+
+def _run(guest: Guest, log: EventLog) -> None:
+    config = parse_config(guest.config, folder=guest.folder, name="server.toml")
     # 1. This process keeps to itself.
     log.note(harden().summary)
     # 2. It makes keys, and can have the platform vouch for them.
     keys = WorkloadKeys.generate()
     not_after = int(time.time()) + config.keyset_hours * 3600
-    attester = Attester(source, keyset=keys.keyset(subject=config.service, not_after=not_after), launch=launch)
-    workload = _Workload(
-        config=config, keys=keys, attester=attester, broker_log=BrokerLog(VerifierKey.parse(config.broker.log_key))
-    )
-    with _bound(config.listen.host, config.listen.port) as listener:
+    keyset = keys.keyset(subject=config.service, not_after=not_after)
+    attester = Attester(guest.source, keyset=keyset, launch=guest.launch)
+    with (
+        _bound(config.listen.host, config.listen.port) as listener,
+        BrokerClient(config.broker.url, broker_key=config.broker.key, log_key=config.broker.log_key) as broker,
+    ):
         # 3. For them, the broker releases the model's key; the model is opened in memory, and only there.
-        engine, policy = _unlock(workload, log)
+        model = SealedModel.find(config.model)
+        with log.step("released"):
+            released = broker.release(attester, (model.want,), release_key=keys.release)
+        with log.step("opened"):
+            memory = model.open(released.file_keys[0][0])
+        with log.step("loaded"):
+            engine = _load(memory, config.engine)
         # 4. It serves.
+        policy = released.decision.wants[0].policy_digest
+        parts = Parts(
+            config=config,
+            engine=engine,
+            attester=attester,
+            keys=keys,
+            append=_appending(broker, attester, keys),
+            policy=None if policy is None else Digest(policy),
+        )
         try:
-            uvloop.run(_serve(workload, engine, policy, listener, log))
+            uvloop.run(_serve(parts, listener, log))
         finally:
             engine.close()
-    log.note("stopped")
 
 
-def _unlock(workload: _Workload, log: EventLog) -> tuple[Engine, Digest | None]:
-    config = workload.config
-    model = SealedModel.find(config.model)
-    with log.step("released"):
-        unlocked = unlock(
-            post=lambda path, document: ask(config.broker.url.rstrip("/") + path, document),
-            broker_key=config.broker.key,
-            log=workload.broker_log,
-            attester=workload.attester,
-            release_key=workload.keys.release,
-            want=model.want,
-            manifest_digest=model.manifest_digest,
-        )
-    with log.step("opened"):
-        memory = model.open(unlocked.file_keys[0])
+def _load(memory: int, config: EngineConfig) -> Engine:
     try:
-        with log.step("loaded"):
-            wanted = config.engine
-            engine = LlamaEngine.load(memory, slots=wanted.slots, context=wanted.context, threads=wanted.threads)
+        return LlamaEngine.load(memory, slots=config.slots, context=config.context, threads=config.threads)
     finally:
         os.close(memory)
-    return engine, unlocked.policy_digest
 
 
-async def _serve(
-    workload: _Workload, engine: Engine, policy: Digest | None, listener: socket.socket, log: EventLog
-) -> None:
-    config, attester, keys = workload.config, workload.attester, workload.keys
+def _appending(broker: BrokerClient, attester: Attester, keys: WorkloadKeys) -> Append:
+    """Receipts' leaves go into the broker's log, in the name of our receipt key."""
+    signer = LeafSigner(
+        keyset_digest=attester.keyset.digest, key_id=attester.keyset.key(ED25519).key_id, private_key=keys.receipt
+    )
+
+    async def append(leaves: Sequence[bytes]) -> Sequence[Inclusion]:
+        return await asyncio.to_thread(broker.append, leaves, signer=signer)
+
+    return append
+
+
+async def _serve(parts: Parts, listener: socket.socket, log: EventLog) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: log.fault(context.get("exception")))
-    appender = LeafAppender(
-        url=config.broker.url,
-        broker_key=config.broker.key,
-        log=workload.broker_log,
-        keyset=attester.keyset,
-        private_key=keys.receipt,
-    )
-    async with appender:
-        assembly = assemble(config=config, engine=engine, attester=attester, keys=keys, append=appender, policy=policy)
-        app = seal(assembly, config=config, attester=attester, keys=keys, log=log)
-        server = _Server(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,  # the libraries' own logs could quote a request
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=_IDLE,
-                timeout_graceful_shutdown=_GRACE,
-                limit_concurrency=_BACKLOG + config.engine.slots + config.limits.queue,
-            )
+    assembly = assemble(parts)
+    server = _Server(
+        uvicorn.Config(
+            seal(assembly, parts, log),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,  # the libraries' own logs could quote a request
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_IDLE,
+            timeout_graceful_shutdown=_GRACE,
+            limit_concurrency=_BACKLOG + parts.config.engine.slots + parts.config.limits.queue,
         )
+    )
 
-        def stop() -> None:
-            assembly.service.admission.stop()
-            server.should_exit = True
+    def stop() -> None:
+        assembly.service.admission.stop()
+        server.should_exit = True
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(ValueError, RuntimeError):  # only the main thread may
-                loop.add_signal_handler(number, stop)
-        async with assembly.running():
-            log.ready(_url(listener))
-            await server.serve(sockets=[listener])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, RuntimeError):  # only the main thread may
+            loop.add_signal_handler(number, stop)
+    async with assembly.running():
+        log.ready(_url(listener))
+        await server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
