@@ -17,6 +17,7 @@ from typing import Any
 
 from hermetic import __version__
 from hermetic.broker.challenges import Challenges
+from hermetic.broker.clock import FlooredClock
 from hermetic.broker.config import BrokerConfig, load_config
 from hermetic.broker.desk import Desk, Verdict
 from hermetic.broker.findings import write_findings
@@ -103,6 +104,11 @@ class Broker:
         return self._premises.log
 
     @property
+    def clock(self) -> FlooredClock:
+        """What every ``now`` comes from."""
+        return self._premises.clock
+
+    @property
     def healthy(self) -> bool:
         """Whether anything can be decided: nothing is, unless it can be written down."""
         return self._premises.journal.healthy
@@ -130,7 +136,7 @@ class Broker:
         challenge = Challenge(
             challenge_id=issued.challenge_id,
             nonce=issued.nonce.hex(),
-            expires_at=int(self._premises.clock.now().timestamp()) + self.config.limits.challenge_seconds,
+            expires_at=int(self.clock.now().timestamp()) + self.config.limits.challenge_seconds,
             broker_key=self.broker_key,
             policy_epoch=epoch,
         )
@@ -146,8 +152,8 @@ class Broker:
         request = convert(self._parse(body), ReleaseRequest, what="release request")
         desk = self._desk
         issued = self._challenges.take(request.challenge_id, policy_epoch=desk.policy_epoch, monotonic=time.monotonic())
-        verdict = desk.decide(request, issued, now=self._premises.clock.now())
-        self._premises.clock.observe(verdict.dates)
+        verdict = desk.decide(request, issued, now=self.clock.now())
+        self.clock.observe(verdict.dates)
         return verdict
 
     def record(self, verdict: Verdict) -> Future[Recorded]:
@@ -191,7 +197,7 @@ class Broker:
         request = convert(self._parse(body), LeavesRequest, what="leaves")
         if len(request.leaves) > self.config.limits.leaves:
             raise Malformed(f"leaves: at most {self.config.limits.leaves} at once", code="too_many")
-        now = self._premises.clock.now()
+        now = self.clock.now()
         return request, admit_leaves(request, store=self._premises.store, broker_key=self.broker_key, now=now)
 
     def append(self, records: Sequence[Record]) -> Future[Recorded]:

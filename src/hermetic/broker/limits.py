@@ -21,6 +21,10 @@ class RateLimit:
         self._lock = threading.Lock()
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # peer → (tokens, when); oldest first
 
+    def __len__(self) -> int:
+        """How many callers are remembered."""
+        return len(self._buckets)
+
     def spend(self, peer: str, *, monotonic: float) -> None:
         """Counts one request.  Raises Unavailable (``rate_limited``) when the peer has used up its allowance."""
         with self._lock:

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,8 +27,11 @@ _GRACE_SECONDS = 10
 class BrokerServer:
     """A broker and its bound listener.  ``url`` is known before :meth:`run`, port 0 included."""
 
-    def __init__(self, broker: Broker) -> None:
-        """Binds the listener.  Raises Misconfigured where the address cannot be had."""
+    def __init__(self, broker: Broker, *, log: IO[bytes] | None = None) -> None:
+        """Binds the listener; ``log`` takes the log lines, standard error if None.
+
+        Raises Misconfigured where the address cannot be had.
+        """
         self.broker = broker
         self._socket = _bind(broker.config.listen.host, broker.config.listen.port)
         self._telemetry = Telemetry(
@@ -40,7 +44,8 @@ class BrokerServer:
                     "Challenges given out and not used.",
                     lambda: float(broker.outstanding),
                 ),
-            }
+            },
+            stream=log,
         )
         app = make_app(broker, self._telemetry)
         app.router.lifespan_context = self._lifespan
@@ -60,11 +65,11 @@ class BrokerServer:
         )
 
     @classmethod
-    def open(cls, config_path: Path) -> BrokerServer:
+    def open(cls, config_path: Path, *, log: IO[bytes] | None = None) -> BrokerServer:
         """Opens the broker of ``config_path`` and binds.  Raises as :meth:`Broker.open` does."""
         broker = Broker.open(config_path)
         try:
-            return cls(broker)
+            return cls(broker, log=log)
         except BaseException:
             broker.close()
             raise
