@@ -79,13 +79,13 @@ def _wait() -> int:
     from hermetic.guest import enter
 
     def leave(number: int, _: FrameType | None) -> None:
-        print(signal.Signals(number).name, flush=True)
+        os.write(1, f"{signal.Signals(number).name}\n".encode())  # print may be interrupted by itself
         sys.exit(43)
 
     enter()
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
-    _tell(os.getpid())
+    os.write(1, f"{os.getpid()}\n".encode())
     time.sleep(60)
     return 1
 

@@ -19,8 +19,9 @@ import pytest
 from guest_support import CONFIG
 from hermetic.errors import Misconfigured, NotAuthentic, Unavailable
 from hermetic.evidence import EvidenceBundle, parse_evidence
-from hermetic.guest import LaunchPlan, Program, SimulatedPlatform, enter, plan_launch
+from hermetic.guest import LaunchPlan, Program, enter, plan_launch
 from hermetic.guest.installation import Installation
+from hermetic.guest.simulated import SimulatedPlatform
 from hermetic.guest.tree import Tree
 from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT, SimulatedAmd
 from hermetic.sources.simulator.state import open_vendor
@@ -195,9 +196,10 @@ def test_stop_asks_first_and_a_time_limit_is_kept(
     with (tmp_path / "output").open("w+b") as output:
         workload = platform.launch(plan("wait"), stdout=output)
         _line(tmp_path / "output")
+        assert workload.poll() is None
         with pytest.raises(Unavailable, match="still runs"):
             workload.wait(0.01)
-        assert workload.stop() == 43
+        assert workload.stop() == workload.poll() == 43
         workload.send_signal(signal.SIGTERM)  # nothing is left to signal
 
 

@@ -7,15 +7,12 @@ workload   enter() → Guest                                               evide
 
 from hermetic.guest.launch import LaunchPlan, measure, plan_launch, split_command
 from hermetic.guest.program import Program, default_store, materialise, measure_program
-from hermetic.guest.simulated import LaunchedWorkload, SimulatedPlatform
 from hermetic.guest.workload import Guest, enter
 
 __all__ = [
     "Guest",
     "LaunchPlan",
-    "LaunchedWorkload",
     "Program",
-    "SimulatedPlatform",
     "default_store",
     "enter",
     "materialise",

@@ -7,7 +7,6 @@ Attester(guest.source, keyset=…, launch=guest.launch)
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +34,7 @@ class Guest:
 
 
 def enter() -> Guest:
-    """The launch that this process is.  From here on it dies with its platform and leaves no core file.
+    """The launch that this process is.  From here on it dies with its platform.
 
     Raises Misconfigured where nothing attestable launched it: there is no unattested mode to fall back to.  Raises
     NotAuthentic where the launch document does not describe the configuration that came with it.
@@ -47,7 +46,6 @@ def enter() -> Guest:
             code="not_launched",
             fix="hermetic simulator run -- hermetic serve --config server.toml",
         )
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     given = device.handover()
     launch = given.launch
     described = describe_config(given.config, program_digest=launch.program_digest, argv=launch.argv, name="config")
