@@ -1,8 +1,10 @@
 """The inside of a launch: what a workload asks first, before it makes a key or opens a file.
 
-guest = enter()
-config = parse(guest.config, folder=guest.folder)      # never from a path: what was measured is what is read
-Attester(guest.source, keyset=…, launch=guest.launch)
+    guest = enter()
+    config = parse(guest.config, folder=guest.folder)
+    Attester(guest.source, keyset=…, launch=guest.launch)
+
+The configuration is never read from a path: what was measured is what is read.
 """
 
 from __future__ import annotations
