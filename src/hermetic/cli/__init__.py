@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
         error.show()
         sys.exit(EXIT_USAGE)
     except HermeticError as error:
-        _show(error)
+        _print_error(error)
         sys.exit(_exit_code(error))
     except ModuleNotFoundError as error:
         extra = _missing_extra(error.name or "")
@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def _show(error: HermeticError) -> None:
+def _print_error(error: HermeticError) -> None:
     label = {Refused: "refused", Misconfigured: "cannot do that", Unavailable: "unavailable"}
     kind = next((text for cls, text in label.items() if isinstance(error, cls)), "error")
     click.secho(f"{kind} [{error.code}]: ", fg="red", bold=True, err=True, nl=False)
