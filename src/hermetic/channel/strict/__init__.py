@@ -10,7 +10,7 @@ RequestSealer(recipient, …)                     RequestOpener(key, …)
 """
 
 from hermetic.channel.strict._head import Fields, RequestHead, ResponseHead, sealable
-from hermetic.channel.strict._keys import ALGORITHM, Recipient, ServerKey
+from hermetic.channel.strict._keys import Recipient, ServerKey
 from hermetic.channel.strict._request import (
     CONTENT_TYPE,
     KEY_ID_HEADER,
@@ -24,7 +24,6 @@ from hermetic.channel.strict._request import (
 from hermetic.channel.strict._response import ResponseOpener, ResponseSealer
 
 __all__ = [
-    "ALGORITHM",
     "CONTENT_TYPE",
     "KEY_ID_HEADER",
     "METHOD_HEADER",

@@ -10,9 +10,6 @@ from hermetic.channel.replay import NonceWindow
 from hermetic.errors import Malformed
 from hermetic.wire import Digest, transcript
 
-ALGORITHM = "hermetic.strict.x-wing"
-"""How a keyset names this profile's key."""
-
 _LABEL = "hermetic strict request v1"
 _METHOD = re.compile(r"[A-Z]{1,16}")
 _TARGET = re.compile(r"/[!-~]{0,8191}")
