@@ -76,17 +76,21 @@ def _grandchild() -> int:
 
 
 def _wait() -> int:
+    """Tells its process id, then each signal by name, until SIGTERM."""
     from hermetic.guest import enter
 
-    def leave(number: int, _: FrameType | None) -> None:
+    def heard(number: int, _: FrameType | None) -> None:
         os.write(1, f"{signal.Signals(number).name}\n".encode())  # print may be interrupted by itself
-        sys.exit(43)
+        if number == signal.SIGTERM:
+            sys.exit(43)
 
     enter()
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
+    for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, heard)
     os.write(1, f"{os.getpid()}\n".encode())
-    time.sleep(60)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        signal.pause()
     return 1
 
 

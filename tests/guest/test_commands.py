@@ -33,19 +33,28 @@ def _run(installation: Installation, *words: str) -> subprocess.CompletedProcess
     )
 
 
-def test_measure_prints_and_writes_the_launch_document(config: Path, installation: Installation) -> None:
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory, installation: Installation) -> LaunchDocument:
+    config = tmp_path_factory.mktemp("elsewhere") / "server.toml"
+    config.write_text(CONFIG)
+    return measure(config, installation=installation)
+
+
+def test_measure_prints_and_writes_the_launch_document(
+    config: Path, installation: Installation, document: LaunchDocument
+) -> None:
     output = config.with_name("launch.json")
     done = _run(installation, "measure", str(config), "--json", "--output", str(output))
     assert done.returncode == 0, done.stderr
-    document = measure(config, installation=installation)
     assert json.loads(done.stdout) == {"launch_digest": document.digest, "launch": document.to_json()}
     assert output.read_bytes() == canonical(document.to_json())
     assert LaunchDocument.from_json(parse_object(output.read_bytes())) == document
 
 
-def test_measure_says_every_value_in_a_line_of_its_own(config: Path, installation: Installation) -> None:
+def test_measure_says_every_value_in_a_line_of_its_own(
+    config: Path, installation: Installation, document: LaunchDocument
+) -> None:
     lines = [line.strip() for line in _run(installation, "measure", str(config)).stdout.splitlines()]
-    document = measure(config, installation=installation)
     for value in (document.digest, document.program_digest, document.config_digest, document.broker_key):
         assert value in lines
     assert f"smollm2-135m  {document.models[0].manifest_digest}" in lines

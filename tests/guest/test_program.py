@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import Distribution
 from pathlib import Path
 
@@ -50,10 +51,6 @@ def test_the_tree_is_the_closure_and_no_more(tree: Tree, installation: Installat
     } <= paths
     assert "system/libc.so.6" in paths
     assert not [path for path in paths if path.endswith((".pth", ".pyc", "/RECORD", "/INSTALLER", "/REQUESTED"))]
-
-
-def test_measuring_twice_gives_one_digest(tree: Tree, installation: Installation) -> None:
-    assert measure_program("broker", installation).digest == tree.digest
 
 
 def test_another_extra_is_another_program(tree: Tree, installation: Installation) -> None:
@@ -115,6 +112,14 @@ def _copy_distribution(distribution: Distribution, site: Path) -> Path:
     (info / "INSTALLER").write_text("another\n")
     (info / "RECORD").write_text("".join(f"{path},,\n" for path in paths))
     return site
+
+
+def test_a_distribution_that_lists_a_file_it_lacks_is_refused(installation: Installation, tmp_path: Path) -> None:
+    h11 = next(found for found in closure("hermetic", "broker", path=installation.path) if found.name == "h11")
+    copied = _copy_distribution(h11, tmp_path)
+    (copied / "h11" / "_version.py").unlink()
+    with pytest.raises(Misconfigured, match=r"h11/_version\.py is part of the program and cannot be read"):
+        measure_program("broker", dataclasses.replace(installation, path=(copied, *installation.path)))
 
 
 # ---- the copy
@@ -195,12 +200,32 @@ def test_a_file_that_changes_while_it_is_copied_is_refused_and_leaves_nothing(tm
     assert os.listdir(tmp_path / "store") == []
 
 
-def test_an_interpreter_that_reaches_outside_is_refused(tree: Tree, tmp_path: Path) -> None:
+def _without(tree: Tree, installation: Installation, path: str) -> Tree:
+    """The tree without ``path``, and without dependencies for speed."""
+    site, ours = f"{installation.site}/", f"{installation.site}/hermetic/"
+    kept = (file for file in tree.files if file.path.startswith(ours) or not file.path.startswith(site))
+    return Tree(files=tuple(file for file in kept if file.path != path))
+
+
+def test_an_interpreter_that_reaches_outside_is_refused(tree: Tree, installation: Installation, tmp_path: Path) -> None:
     """Without a library of its own it would run on the machine's: noticed before anything else runs from the copy."""
-    lacking = Tree(files=tuple(file for file in tree.files if file.path != "system/libm.so.6"))
     with pytest.raises(Misconfigured, match=r"still uses .*libm\.so\.6"):
-        materialise(lacking, tmp_path)
+        materialise(_without(tree, installation, "system/libm.so.6"), tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_an_interpreter_that_does_not_run_is_refused(tree: Tree, installation: Installation, tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"does not run: ModuleNotFoundError.*socket"):
+        materialise(_without(tree, installation, f"{installation.stdlib}/socket.py"), tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_two_launches_at_once_make_one_copy(tree: Tree, installation: Installation, tmp_path: Path) -> None:
+    smaller = _without(tree, installation, "")
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda _: materialise(smaller, tmp_path), range(2))
+    assert one == two
+    assert os.listdir(tmp_path) == [one.root.name]
 
 
 def test_a_store_that_cannot_be_written(tree: Tree, tmp_path: Path) -> None:
@@ -253,12 +278,49 @@ def test_the_systems_own_interpreter_can_be_laid_out(installation: Installation,
     assert Path(done.stdout.strip()).parent == tmp_path / "store"
 
 
-def test_a_missing_library_is_left_out_and_two_answers_are_refused(installation: Installation) -> None:
+def _executable(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_libraries_are_found_by_the_loader_and_our_own_are_left_out(installation: Installation) -> None:
     loader = loader_of(installation.interpreter)
     found = needed(loader, [installation.interpreter], own=())
     assert found["libc.so.6"].is_file()
     assert found[loader.name].samefile(loader)
     assert "libc.so.6" not in needed(loader, [installation.interpreter], own=[found["libc.so.6"].resolve()])
+
+
+def test_a_library_that_is_missing_is_left_out_and_one_with_two_answers_refused(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).touch()
+    listing = 'printf "\\tlibgone.so => not found\\n\\tlinux-vdso.so.1 (0x0)\\n\\tlibx.so.1 => $2 (0x0)\\n"'
+    loader = _executable(tmp_path / "loader", listing)
+    assert needed(loader, [tmp_path / "one"], own=()) == {"libx.so.1": tmp_path / "one"}
+    with pytest.raises(Misconfigured, match=r"libx\.so\.1 is found as both"):
+        needed(loader, [tmp_path / "one", tmp_path / "two"], own=())
+
+
+def test_a_loader_that_does_not_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="did not run"):
+        needed(tmp_path / "absent", [tmp_path], own=())
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("exit 1", "does not describe itself"),
+        ("echo '?'", "does not describe itself"),
+        ('echo \'["/x", "/x/lib", [2, 7], ["/x/lib/site"]]\'', "is Python 2.7"),
+        ('echo \'["/x", "/y/lib", VERSION, ["/y/lib/site"]]\'', "does not lie in the interpreter's prefix"),
+        ('echo \'["/x", "/x/lib", VERSION, ["/x/site"]]\'', "searches no folder beneath"),
+    ],
+)
+def test_an_interpreter_that_cannot_be_laid_out_is_refused(tmp_path: Path, answer: str, reason: str) -> None:
+    interpreter = _executable(tmp_path / "python", answer.replace("VERSION", str(list(sys.version_info[:2]))))
+    with pytest.raises(Misconfigured, match=reason):
+        Installation.running(interpreter)
 
 
 def test_only_a_dynamic_elf_has_a_loader(tmp_path: Path) -> None:

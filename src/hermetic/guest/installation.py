@@ -43,9 +43,13 @@ class Installation:
     package: Path
 
     @classmethod
-    def running(cls) -> Installation:
-        """The one that this process runs in.  Raises Misconfigured where it cannot be laid out elsewhere."""
-        interpreter = Path(os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable))
+    def running(cls, interpreter: Path | None = None) -> Installation:
+        """The one that this process runs in, on its base interpreter unless told otherwise.
+
+        Raises Misconfigured where the interpreter cannot be laid out elsewhere.
+        """
+        base = interpreter or Path(getattr(sys, "_base_executable", None) or sys.executable)
+        interpreter = base.resolve()
         prefix, stdlib, site = _describe(interpreter)
         return cls(
             interpreter=interpreter,

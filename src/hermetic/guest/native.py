@@ -25,9 +25,12 @@ _SECONDS = 30
 
 
 def is_elf(path: Path) -> bool:
-    """Whether ``path`` is an ELF object, by its first bytes."""
-    with path.open("rb") as stream:
-        return stream.read(4) == b"\x7fELF"
+    """Whether ``path`` is an ELF object, by its first bytes.  What cannot be read is none; hashing it will refuse."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4) == b"\x7fELF"
+    except OSError:
+        return False
 
 
 def loader_of(executable: Path) -> Path:

@@ -182,8 +182,8 @@ def _prove_self_contained(program: Program) -> None:
     except subprocess.TimeoutExpired:
         raise Misconfigured("the copied interpreter did not finish starting") from None
     if done.returncode != 0:
-        last = os.fsdecode(done.stderr).strip().rpartition("\n")[2]
-        raise Misconfigured(f"the copied interpreter does not run: {last}")
+        reasons = [line for line in os.fsdecode(done.stderr).splitlines() if "rror" in line]
+        raise Misconfigured(f"the copied interpreter does not run: {reasons[-1] if reasons else 'it gives no reason'}")
     for used in os.fsdecode(done.stdout).splitlines():
         if not Path(used).is_relative_to(program.root):
             raise Misconfigured(f"the copied interpreter still uses {used}: this build of Python cannot be laid out")
