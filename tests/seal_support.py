@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,15 @@ IDENTITIES = {"post-quantum": HYBRID, "classic": CLASSIC}
 
 CHUNK = 64 * 1024
 TAG = 16
+
+INTEROP = Path(__file__).resolve().parents[1] / "interop"
+
+needs_age = pytest.mark.skipif(shutil.which("age") is None, reason="age is not installed")
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None
+    or not all((INTEROP / "node_modules" / name).is_dir() for name in ("age-encryption", "cctv-age")),
+    reason="node_modules is absent",
+)
 
 Refusals = (Malformed, NotAuthentic)
 

