@@ -33,8 +33,8 @@ def checks_table(checks: Sequence[Check], *, verbose: bool = False) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, show_header=False, expand=False)
-    table.add_column(no_wrap=True)
+    table = Table(box=None, pad_edge=False, show_header=False, expand=True)
+    table.add_column(no_wrap=True, min_width=15)
     table.add_column(ratio=2)
     table.add_column(ratio=3, style="dim", overflow="fold" if verbose else "ellipsis", no_wrap=not verbose)
     for check in checks:
