@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -193,6 +192,29 @@ class House:
     def workload(self, **changes: Any) -> Workload:
         return Workload.launched(self.launch(**changes))
 
+    def request(
+        self,
+        workload: Workload,
+        *wants: Want,
+        challenge: Mapping[str, Any],
+        purpose: Purpose = Purpose.RELEASE,
+        attested: tuple[Want, ...] | None = None,
+        nonce: bytes | None = None,
+    ) -> dict[str, Any]:
+        """A release request as JSON.  Every argument makes a part of it differ from what an honest workload sends."""
+        wants = wants or (self.sealed[RESOURCE].want(),)
+        report = workload.attester.attest(
+            purpose=purpose,
+            nonce=bytes.fromhex(challenge["nonce"]) if nonce is None else nonce,
+            context_digest=context_digest(self.made.broker_key, wants if attested is None else attested),
+        )
+        return {
+            "challenge_id": challenge["challenge_id"],
+            "log_size": 0,
+            "report": report.to_json(),
+            "wants": msgspec.to_builtins(wants),
+        }
+
     def policy_text(self, launch: LaunchDocument, *, simulated_root: str | None = None) -> str:
         return draft_policy(
             launch,
@@ -253,29 +275,9 @@ class Running:
         document: dict[str, Any] = answer.json()["document"]
         return document
 
-    def request(
-        self,
-        workload: Workload,
-        *wants: Want,
-        challenge: Mapping[str, Any] | None = None,
-        purpose: Purpose = Purpose.RELEASE,
-        attested: tuple[Want, ...] | None = None,
-        nonce: bytes | None = None,
-    ) -> dict[str, Any]:
-        """A release request as JSON.  Every argument makes a part of it differ from what an honest workload sends."""
-        challenge = self.challenge() if challenge is None else challenge
-        wants = wants or (self.house.sealed[RESOURCE].want(),)
-        report = workload.attester.attest(
-            purpose=purpose,
-            nonce=bytes.fromhex(challenge["nonce"]) if nonce is None else nonce,
-            context_digest=context_digest(self.broker_key, wants if attested is None else attested),
-        )
-        return {
-            "challenge_id": challenge["challenge_id"],
-            "log_size": 0,
-            "report": report.to_json(),
-            "wants": msgspec.to_builtins(wants),
-        }
+    def request(self, workload: Workload, *wants: Want, **changes: Any) -> dict[str, Any]:
+        """:meth:`House.request` for a fresh challenge, unless one is given."""
+        return self.house.request(workload, *wants, **({"challenge": self.challenge()} | changes))
 
     def post(self, request: Mapping[str, Any]) -> httpx2.Response:
         return self.http.post("/v1/release", content=msgspec.json.encode(request))
@@ -313,7 +315,3 @@ def canary_forms(secret: bytes) -> tuple[bytes, ...]:
     """How a secret could show itself: raw, hex, base64, and base64 without padding."""
     encoded = base64.b64encode(secret)
     return (secret, secret.hex().encode(), secret.hex().upper().encode(), encoded, encoded.rstrip(b"="))
-
-
-def random_leaf() -> bytes:
-    return os.urandom(32)

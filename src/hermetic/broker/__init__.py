@@ -10,6 +10,7 @@ broker   what each request does      app, server   the same over HTTP
 from hermetic.broker.broker import OUTSIDE_TEE, Broker
 from hermetic.broker.config import BrokerConfig, Limits, Listen, ResourceClass, ResourceConfig, load_config
 from hermetic.broker.findings import Finding
+from hermetic.broker.hardening import harden
 from hermetic.broker.initialise import Initialised, initialise
 from hermetic.broker.server import BrokerServer
 from hermetic.broker.view import Seen, recipient, releases
@@ -26,6 +27,7 @@ __all__ = [
     "ResourceClass",
     "ResourceConfig",
     "Seen",
+    "harden",
     "initialise",
     "load_config",
     "recipient",

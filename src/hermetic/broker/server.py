@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -49,7 +49,7 @@ class BrokerServer:
         )
         app = make_app(broker, self._telemetry)
         app.router.lifespan_context = self._lifespan
-        self._server = uvicorn.Server(
+        self._server = _Uvicorn(
             uvicorn.Config(
                 app,
                 loop="uvloop",
@@ -95,6 +95,8 @@ class BrokerServer:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(ValueError, RuntimeError):  # only the main thread may
+            loop.add_signal_handler(signal.SIGTERM, self.stop)
+            loop.add_signal_handler(signal.SIGINT, self.stop)
             loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, self._reload))
         self._telemetry.note("started")
         yield
@@ -107,6 +109,14 @@ class BrokerServer:
             self._telemetry.note(f"reload refused: {error.code}")
         else:
             self._telemetry.note("reloaded")
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to us: uvicorn would raise them again, and end the process before the journal is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _bind(host: str, port: int) -> socket.socket:

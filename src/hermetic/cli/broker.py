@@ -91,8 +91,9 @@ def serve(config_path: Path, as_json: bool) -> None:
     Example:
       hermetic broker serve --config broker.toml
     """
-    from hermetic.broker import OUTSIDE_TEE, BrokerServer
+    from hermetic.broker import OUTSIDE_TEE, BrokerServer, harden
 
+    harden()
     server = BrokerServer.open(config_path)
     if as_json:
         ready = {
