@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from hermetic import seal
 from hermetic.cli._keys import read_owner_key
 from hermetic.cli._progress import bytes_bar
-from hermetic.errors import Misconfigured, NotAuthentic
+from hermetic.errors import Misconfigured, NotAuthentic, Unavailable
 from hermetic.seal.age import open_stream, seal_stream
 
 __all__ = ["open_bundle", "open_file", "seal_bundle", "seal_file", "signing"]
@@ -48,21 +48,22 @@ def seal_bundle(
     if _PIPE in (path, output):
         raise Misconfigured("a bundle is a folder: it cannot go through a pipe")
     path = path.resolve()
-    files = seal.files_to_seal(path)
-    model = any(file.suffix.lower() in _MODEL_SUFFIXES for file in files.values())
     destination = output or path.with_name(path.name + ".bundle")
-    with _ending_cleanly(), bytes_bar("sealing", sum(file.stat().st_size for file in files.values())) as progress:
-        return seal.seal_bundle(
-            path,
-            destination,
-            recipients,
-            kind=seal.Kind(kind) if kind else seal.Kind.MODEL if model else seal.Kind.DATA,
-            name=name or path.stem,
-            licence=licence or "",
-            sign=sign,
-            replace=force,
-            progress=progress,
-        )
+    with _carefully():
+        files = seal.files_to_seal(path)
+        model = any(file.suffix.lower() in _MODEL_SUFFIXES for file in files.values())
+        with bytes_bar("sealing", sum(_size(file) for file in files.values())) as progress:
+            return seal.seal_bundle(
+                path,
+                destination,
+                recipients,
+                kind=seal.Kind(kind) if kind else seal.Kind.MODEL if model else seal.Kind.DATA,
+                name=name or path.stem,
+                licence=licence or "",
+                sign=sign,
+                replace=force,
+                progress=progress,
+            )
 
 
 def seal_file(path: Path, output: Path | None, recipients: Sequence[seal.Recipient], *, force: bool) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def seal_file(path: Path, output: Path | None, recipients: Sequence[seal.Recipie
     if path == _PIPE and output is None:
         output = _PIPE
     destination = output or path.with_name(path.name + ".age")
-    with _ending_cleanly():
+    with _carefully():
         if _PIPE not in (path, destination):
             with bytes_bar("sealing", _size(path)) as progress:
                 header = seal.seal_path(path, destination, recipients, replace=force, progress=progress)
@@ -88,7 +89,7 @@ def seal_file(path: Path, output: Path | None, recipients: Sequence[seal.Recipie
 def open_file(path: Path, output: Path | None, identities: Sequence[seal.Identity], *, force: bool) -> dict[str, Any]:
     """Opens one age file or pipe.  Says what became of it."""
     destination = output or _opened_name(path, ".age")
-    with _ending_cleanly():
+    with _carefully():
         if _PIPE not in (path, destination):
             with bytes_bar("opening", _size(path)) as progress:
                 keys = _with(identities)
@@ -115,10 +116,11 @@ def open_bundle(
     destination = output or _opened_name(path.resolve(), ".bundle")
     if destination == _PIPE:
         raise Misconfigured("a bundle is a folder: it cannot go through a pipe")
-    bundle = seal.read_bundle(path)
-    vouched_by = [*_check_manifest(bundle, manifest_digest), *_check_owner(bundle, owner)]
-    with _ending_cleanly(), bytes_bar("opening", bundle.manifest.size) as progress:
-        seal.open_bundle(bundle, destination, _with(identities), replace=force, progress=progress)
+    with _carefully():
+        bundle = seal.read_bundle(path)
+        vouched_by = [*_check_manifest(bundle, manifest_digest), *_check_owner(bundle, owner)]
+        with bytes_bar("opening", bundle.manifest.size) as progress:
+            seal.open_bundle(bundle, destination, _with(identities), replace=force, progress=progress)
     return {
         "output": str(destination),
         "manifest_digest": bundle.manifest_digest,
@@ -196,8 +198,9 @@ def _sink(path: Path, force: bool, *, secret: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _ending_cleanly() -> Iterator[None]:
-    """Makes a request to end (SIGTERM) an ordinary exception for the block, so that no half-written file stays."""
+def _carefully() -> Iterator[None]:
+    """Makes a request to end (SIGTERM) an ordinary exception for the block, so that no half-written file stays, and
+    what the system says about files a sentence."""
 
     def end(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -205,5 +208,9 @@ def _ending_cleanly() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise Misconfigured(f"{error.filename}: {error.strerror}") from None
+    except OSError as error:
+        raise Unavailable(f"{error.filename or 'writing failed'}: {error.strerror}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
