@@ -83,7 +83,7 @@ class Log(LogReader):
     def append(self, leaves: Sequence[bytes]) -> Appended:
         """Adds leaves (32 bytes each) and returns once they are durable and signed for.
 
-        A call costs three syncs however many leaves it brings, so whoever serves many callers gathers theirs.  Any
+        A call costs four syncs however many leaves it brings, so whoever serves many callers gathers theirs.  Any
         thread may call.  Raises Malformed on a leaf of another length, and Unavailable once a write has failed:
         whether those leaves are in is known when the log is opened again.
         """
