@@ -195,7 +195,6 @@ REFUSED = {
     "no recipient": (["seal", "key"], 2, "--recipient"),
     "bad recipient": (["seal", "key", "-r", "age1qqqqqq"], 1, "checksum"),
     "secret as recipient": (["seal", "key", "-r", "key"], 1, "secret key"),
-    "file with a name": (["seal", "key", *TO_US, "--name", "x"], 2, "--bundle"),
     "sealed already": (["seal", "f", *TO_US], 2, "--force"),
     "no such source": (["seal", "no", *TO_US], 2, "cannot read no"),
     "bundle of nothing": (["seal", "empty", *TO_US], 2, "no files"),
@@ -310,8 +309,12 @@ def test_a_version_of_another_bundle_does_not_vouch(run: Run, folder: Path) -> N
 def test_kind_and_name_can_be_said(run: Run, folder: Path) -> None:
     result = run("seal", folder, *TO_US, "--kind", "data", "--name", "A name", "-o", "b", "--json").json
     assert (result["kind"], result["name"]) == ("data", "A name")
-    one = run("seal", folder / "sub/card.md", *TO_US, "--bundle", "-o", "one", "--json").json
-    assert (one["kind"], [file["name"] for file in one["files"]]) == ("data", ["card.md"])
+
+
+def test_what_only_a_bundle_has_makes_a_bundle_of_a_file(run: Run, folder: Path) -> None:
+    for number, words in enumerate([["--bundle"], ["--licence", "MIT"], ["--name", "x"], ["--kind", "data"]]):
+        one = run("seal", folder / "sub/card.md", *TO_US, *words, "-o", f"one{number}", "--json").json
+        assert (one["kind"], [file["name"] for file in one["files"]]) == ("data", ["card.md"])
 
 
 def test_a_bundle_is_named_after_its_real_folder(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,9 @@ def keygen(classic: bool, owner: bool, output: Path | None, as_json: bool) -> No
 @click.argument("path", type=_PATH_OR_DASH)
 @click.option("--recipient", "-r", "recipients", multiple=True, required=True, help="age1…, or a file of them: @FILE.")
 @click.option("--output", "-o", type=_PATH_OR_DASH, help="Where to.  [PATH.age; for a bundle PATH.bundle]")
-@click.option("--bundle", "as_bundle", is_flag=True, help="Make a bundle of a single file too.")
+@click.option(
+    "--bundle", "as_bundle", is_flag=True, help="Make a bundle of a single file too; so do all options of bundles."
+)
 @click.option("--kind", type=click.Choice(["model", "data"]), help="Bundle: what it is.  [by the files' names]")
 @click.option("--name", help="Bundle: its name.  [PATH's]")
 @click.option("--licence", "--license", "licence", default="", help="Bundle: SPDX expression, such as Apache-2.0.")
@@ -83,20 +85,18 @@ def seal(
     Examples:
       hermetic seal report.pdf -r age1pq1…
       hermetic seal my-model/ -r @broker.pub --licence Apache-2.0
-      hermetic seal my-model/ -r @broker.pub --resource broker/acme/my-model --version 1 --sign owner.key
+      hermetic seal smol.gguf -r @broker.pub --resource broker/acme/smol --version 1 --sign owner.key
       tar c records | hermetic seal - -r age1pq1… -o records.tar.age
     """
     from hermetic.cli import _sealing
     from hermetic.cli._keys import read_recipients
 
     to = read_recipients(recipients)
-    if as_bundle or path.is_dir():
+    if as_bundle or path.is_dir() or owner_key is not None or any(described.values()):
         sign = _sealing.signing(described.pop("resource"), described.pop("version"), owner_key)
         bundle = _sealing.seal_bundle(path, output, to, sign=sign, force=force, **described)
         _tell_bundle(bundle, as_json)
         return
-    if owner_key is not None or any(described.values()):
-        raise Misconfigured("only a bundle has a kind, a name, a licence or a version", fix="add --bundle")
     result = _sealing.seal_file(path, output, to, force=force)
     if as_json:
         click.echo(json.dumps(result), err=result["output"] == "-")
