@@ -82,8 +82,8 @@ def measure_program(extra: str, installation: Installation | None = None) -> Tre
     place = installation or Installation.running()
     layout = dict(_layout(place, extra))
     loader = loader_of(place.interpreter)
-    own = frozenset(source.resolve() for source in layout.values())
     objects = [source for source in layout.values() if is_elf(source)]
+    own = frozenset(source.resolve() for source in objects)
     libraries = needed(loader, objects, own=own) | {loader.name: loader}
     return read_tree(layout | {f"{_SYSTEM}/{name}": source for name, source in libraries.items()})
 

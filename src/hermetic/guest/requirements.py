@@ -51,9 +51,10 @@ def closure(root: str, extra: str, *, path: Iterable[Path]) -> tuple[Distributio
     ``path`` holds the folders to look in, first match first, as ``sys.path`` does.  Raises Misconfigured where a needed
     distribution is not installed: what is not there cannot be measured.
     """
-    installed = _installed(path)
-    _must_offer(root, extra, installed)
+    folders = [str(folder) for folder in path]
+    _must_offer(_find(root, folders), extra)
     environment = marker_environment()
+    found: dict[str, Distribution] = {}
     wanted: dict[str, set[str]] = {}
     queue = [Requirement(name=normalised(root), extras=(normalised(extra),) if extra else (), marker="")]
     while queue:
@@ -62,16 +63,17 @@ def closure(root: str, extra: str, *, path: Iterable[Path]) -> tuple[Distributio
         if requirement.name in wanted and not new:
             continue
         wanted.setdefault(requirement.name, set()).update(new)
-        distribution = installed.get(requirement.name)
+        distribution = found.get(requirement.name) or _find(requirement.name, folders)
         if distribution is None:
             raise Misconfigured(
                 f"{requirement.name} is needed by {root}[{extra}] and is not installed",
                 fix=f"pip install '{root}[{extra}]'",
             )
+        found[requirement.name] = distribution
         extras = wanted[requirement.name]
         needed = (Requirement.parse(line) for line in distribution.requires or ())
         queue += [candidate for candidate in needed if candidate.applies(environment, extras)]
-    return tuple(installed[name] for name in sorted(wanted))
+    return tuple(found[name] for name in sorted(found))
 
 
 def normalised(name: str) -> str:
@@ -79,19 +81,13 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _must_offer(root: str, extra: str, installed: Mapping[str, Distribution]) -> None:
-    distribution = installed.get(normalised(root))
+def _must_offer(distribution: Distribution | None, extra: str) -> None:
     offered = distribution.metadata.get_all("Provides-Extra") or () if distribution else ()
     if distribution and extra and normalised(extra) not in map(normalised, offered):
-        raise Misconfigured(
-            f"{root} {distribution.version} has no extra {extra!r}; it has {', '.join(sorted(offered))}"
-        )
+        name = f"{distribution.name} {distribution.version}"
+        raise Misconfigured(f"{name} has no extra {extra!r}; it has {', '.join(sorted(offered))}")
 
 
-def _installed(path: Iterable[Path]) -> dict[str, Distribution]:
-    found: dict[str, Distribution] = {}
-    for distribution in distributions(path=[str(folder) for folder in path]):
-        name = distribution.metadata["Name"]
-        if name:  # a leftover folder without metadata is no distribution
-            found.setdefault(normalised(name), distribution)
-    return found
+def _find(name: str, folders: list[str]) -> Distribution | None:
+    candidates = distributions(name=name, path=folders)
+    return next((found for found in candidates if normalised(found.metadata["Name"] or "") == normalised(name)), None)
