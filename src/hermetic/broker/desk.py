@@ -18,7 +18,7 @@ from hermetic.broker.findings import Finding, findings_of
 from hermetic.broker.resources import Resource
 from hermetic.broker.store import GrantRow
 from hermetic.errors import NotAcceptable, NotReleased, Refused
-from hermetic.identity import AttestationReport, Claims, Keyset, LaunchDocument, Purpose, verify_report
+from hermetic.identity import AttestationReport, Claims, LaunchDocument, Purpose, verify_report
 from hermetic.policy import Accepted, appraise
 from hermetic.release import Decision, Machine, ReleaseRequest, Terms, Want, Wanted, context_digest, release
 from hermetic.seal import FileKey, Header, ResourceVersion, parse_header
@@ -68,8 +68,8 @@ class Desk:
             broker_key=self.broker_key,
             challenge_id=challenge.challenge_id,
             decision_id=os.urandom(16).hex(),
-            keyset_digest=report.keyset.digest,
-            launch_digest=report.launch.digest,
+            keyset_digest=report.binding.keyset_digest,
+            launch_digest=report.binding.launch_digest,
             wants=request.wants,
         )
         box, findings = _release(cases, terms)
@@ -79,7 +79,7 @@ class Desk:
             log_size=request.log_size,
             findings=findings,
             box=box,
-            grant=None if box is None else _grant(report.keyset),
+            grant=None if box is None else _grant(report),
             dates=tuple(_vendor_dates(cases)),
         )
 
@@ -218,9 +218,10 @@ def _machine(claims: Claims) -> Machine:
     )
 
 
-def _grant(keyset: Keyset) -> GrantRow:
+def _grant(report: AttestationReport) -> GrantRow:
+    keyset = report.keyset
     return GrantRow(
-        keyset_digest=keyset.digest,
+        keyset_digest=report.binding.keyset_digest,
         not_after=keyset.not_after,
         receipt_keys={key.key_id: key.public_key for key in keyset.receipt_signing_keys},
     )
