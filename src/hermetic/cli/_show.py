@@ -13,8 +13,18 @@ if TYPE_CHECKING:
 
     from hermetic.identity import Claims
 
-__all__ = ["checks_json", "checks_table", "console", "simulated_banner", "summary"]
+__all__ = ["checks_json", "checks_table", "console", "groups", "simulated_banner", "summary"]
 
+_ABOUT = (
+    ("binding.", "The question we asked"),
+    ("snp.", "The hardware: AMD SEV-SNP"),
+    ("launch.", "The workload and its keys"),
+    ("keyset.", "The workload and its keys"),
+    ("policy.snp.", "Our policy, on the hardware"),
+    ("policy.", "Our policy, on the workload"),
+    ("receipt.", "The receipt"),
+    ("log.", "The log"),
+)
 _MARK = {
     Outcome.PASS: "[green]✓ pass[/]",
     Outcome.FAIL: "[bold red]✗ FAIL[/]",
@@ -29,18 +39,37 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def checks_table(checks: Sequence[Check], *, verbose: bool = False) -> Table:
-    """One row a check: outcome, what it says, the evidence behind it (and what was expected, if that differs)."""
+    """One row a check, under a heading for what it is about: outcome, what it says, and the evidence behind it.
+
+    The evidence is cut to the line unless ``verbose``; where a check did not pass, what was expected stands before it.
+    """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False, expand=True)
-    table.add_column(no_wrap=True, min_width=15)
-    table.add_column(ratio=2)
-    table.add_column(ratio=3, style="dim", overflow="fold" if verbose else "ellipsis", no_wrap=not verbose)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(ratio=1, style="dim", overflow="fold" if verbose else "ellipsis", no_wrap=not verbose)
+    heading = ""
     for check in checks:
+        if (about := _about(check)) != heading:
+            heading = about
+            table.add_row("", Text(heading, style="bold"), "")
         evidence = check.got if check.outcome is Outcome.PASS else f"expected {check.expected}; got {check.got}"
         table.add_row(_MARK[check.outcome], Text(check.title), Text(evidence))
     return table
+
+
+def groups(checks: Sequence[Check]) -> dict[str, list[Check]]:
+    """The checks by what they are about, in their order."""
+    grouped: dict[str, list[Check]] = {}
+    for check in checks:
+        grouped.setdefault(_about(check), []).append(check)
+    return grouped
+
+
+def _about(check: Check) -> str:
+    return next((title for prefix, title in _ABOUT if check.name.startswith(prefix)), "Other")
 
 
 def checks_json(checks: Sequence[Check]) -> list[dict[str, Any]]:
