@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from hermetic.seal import memfd_path, sealed_memfd
+from hermetic.seal.age.parallel import for_each
+from hermetic.seal.memory import Place
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sealed memory files need Linux")
 
 
 def filled(data: bytes) -> int:
-    def fill(memory: memoryview) -> None:
-        memory[:] = data
+    def fill(place: Place) -> None:
+        place(0, memoryview(data))
 
     return sealed_memfd(len(data), fill)
 
@@ -66,10 +68,37 @@ def test_it_is_not_inherited_by_programs_that_are_started() -> None:
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_nothing_remains_when_filling_fails(failure: type[BaseException]) -> None:
-    def fill(_: memoryview) -> None:
+    def fill(place: Place) -> None:
+        place(0, memoryview(b"secret"))
         raise failure
 
     before = open_descriptors()
     with pytest.raises(failure):
         sealed_memfd(100, fill)
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_it_is_filled_from_several_threads(threads: int) -> None:
+    piece = 4096 + 7
+    data = os.urandom(100 * piece)
+
+    def fill(place: Place) -> None:
+        def put(number: int) -> None:
+            place(number * piece, memoryview(data)[number * piece : (number + 1) * piece])
+
+        for_each(100, lambda: put, threads=threads)
+
+    fd = sealed_memfd(len(data), fill)
+    try:
+        assert os.read(fd, len(data)) == data
+    finally:
+        os.close(fd)
+
+
+def test_what_was_not_filled_is_zero() -> None:
+    fd = sealed_memfd(10, lambda place: place(4, memoryview(b"ab")))
+    try:
+        assert os.read(fd, 11) == bytes(4) + b"ab" + bytes(4)
+    finally:
+        os.close(fd)

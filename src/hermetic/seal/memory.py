@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
 
 from hermetic.errors import Unavailable
 
 _NOEXEC_SEAL = 0x0008
 """MFD_NOEXEC_SEAL (Linux 6.3): never executable."""
 
+Place = Callable[[int, memoryview], None]
+"""Puts bytes at an offset.  May be called from several threads at once, for places that do not overlap."""
 
-def sealed_memfd(size: int, fill: Callable[[memoryview], None], *, name: str = "hermetic") -> int:
-    """A descriptor of ``size`` bytes that ``fill`` has written, sealed against every change; the caller closes it.
+
+def sealed_memfd(size: int, fill: Callable[[Place], None], *, name: str = "hermetic") -> int:
+    """A descriptor of ``size`` bytes that ``fill`` has put there, sealed against every change; the caller closes it.
 
     When ``fill`` raises, nothing remains.  Raises Unavailable where there are no sealed memory files (not Linux).
     """
@@ -25,7 +29,8 @@ def sealed_memfd(size: int, fill: Callable[[memoryview], None], *, name: str = "
     try:
         os.ftruncate(fd, size)
         if size:
-            _fill(fd, size, fill)
+            with _placing(fd, size) as place:
+                fill(place)
         _seal(fd)
         os.lseek(fd, 0, os.SEEK_SET)
     except BaseException:
@@ -49,12 +54,26 @@ def _memfd(name: str) -> int:
         return os.memfd_create(name, flags)
 
 
-def _fill(fd: int, size: int, fill: Callable[[memoryview], None]) -> None:
-    with mmap.mmap(fd, size) as mapping:
-        with suppress(OSError):  # large pages where the system offers them: filling is bound by page faults
+@contextmanager
+def _placing(fd: int, size: int) -> Iterator[Place]:
+    """Fresh memory is slower than the cipher.  Writing is the cheap way to it, for a page is then neither zeroed nor
+    faulted in, but the kernel admits one writer a file: whoever finds it busy copies into a mapping instead."""
+    writing = Lock()
+    with mmap.mmap(fd, size) as mapping, memoryview(mapping) as memory:
+        with suppress(OSError):  # large pages for the mapping, where the system offers them
             mapping.madvise(mmap.MADV_HUGEPAGE)
-        with memoryview(mapping) as memory:
-            fill(memory)
+
+        def place(offset: int, data: memoryview) -> None:
+            if not writing.acquire(blocking=False):
+                memory[offset : offset + len(data)] = data
+                return
+            try:
+                written = os.pwrite(fd, data, offset)
+            finally:
+                writing.release()
+            memory[offset + written : offset + len(data)] = data[written:]
+
+        yield place
 
 
 def _seal(fd: int) -> None:

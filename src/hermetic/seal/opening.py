@@ -10,7 +10,7 @@ from hermetic.seal.age import SPAN, BlockFile, FileKey, PayloadReader, open_payl
 from hermetic.seal.bundle import Bundle, header_of, regular_file
 from hermetic.seal.hooks import Progress, Unwrap
 from hermetic.seal.manifest import ManifestFile
-from hermetic.seal.memory import sealed_memfd
+from hermetic.seal.memory import Place, sealed_memfd
 from hermetic.seal.place import new_folder, sync_folder
 from hermetic.seal.tree import TreeHasher, tree_salt
 
@@ -31,8 +31,12 @@ def open_into_memfd(
     with regular_file(sealed) as fd:
         member = _Member(fd, file_key, expected, progress)
 
-        def fill(memory: memoryview) -> None:
-            member.reader.read_into(memory, threads=threads, on_span=member.on_span)
+        def fill(place: Place) -> None:
+            def on_span(number: int, data: memoryview) -> None:
+                member.on_span(number, data)
+                place(number * SPAN, data)
+
+            member.reader.each_span(on_span, threads=threads)
             member.check()
 
         if expected.size == 0:
