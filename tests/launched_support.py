@@ -58,7 +58,7 @@ class Launched:
 
     @property
     def url(self) -> str:
-        return next(line["url"] for line in self.said if line["event"] == "ready")
+        return str(next(line["url"] for line in self.said if line["event"] == "ready"))
 
     @cached_property
     def recipient(self) -> strict.Recipient:
@@ -115,17 +115,23 @@ class Launched:
 
 
 class ServedHouse(House):
-    """A broker's house with the test model sealed in it, and a configuration of a server that may have it."""
+    """A broker's house with a model sealed in it, and a configuration of a server that may have it.
 
-    def __init__(self, folder: Path) -> None:
+    ``real`` is the test model; otherwise a few kilobytes, for servers that do not come as far as loading them.
+    """
+
+    def __init__(self, folder: Path, *, real: bool = True) -> None:
         super().__init__(folder)
-        self.bundle = self._seal_model()
+        self.bundle = self._seal_model(serve_support.model_file() if real else self._stand_in())
 
-    def _seal_model(self) -> Bundle:
+    def _stand_in(self) -> Path:
+        path = self.folder / "stand-in.gguf"
+        path.write_bytes(bytes(200_000))
+        return path
+
+    def _seal_model(self, model: Path) -> Bundle:
         recipient = parse_recipient(self.made.recipients[RESOURCE])
-        bundle = seal_bundle(
-            serve_support.model_file(), self.folder / "model", [recipient], kind=Kind.MODEL, name=MODEL
-        )
+        bundle = seal_bundle(model, self.folder / "model", [recipient], kind=Kind.MODEL, name=MODEL)
         said = bundle.resource_version(resource=RESOURCE, version=VERSION)
         (self.folder / self.resources[RESOURCE]["version"]).write_bytes(sign_version(said, self.owner).encode())
         return bundle

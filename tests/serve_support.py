@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -38,7 +38,7 @@ from hermetic.serve.config import (
     ModelConfig,
     ServerConfig,
 )
-from hermetic.serve.engine import Engine
+from hermetic.serve.engine import Engine, Piece
 from hermetic.serve.keys import WorkloadKeys
 from hermetic.serve.llama import LlamaEngine
 from hermetic.serve.observe import EventLog, Observer
@@ -98,6 +98,18 @@ class Platform:
     def collect(self, report_data: bytes) -> EvidenceBundle:
         host_data = bytes.fromhex(self.launch.digest.removeprefix("sha256:"))
         return self.amd.issue(report_data, host_data=host_data, now=datetime.now(UTC))
+
+
+class ScriptedEngine:
+    """An engine whose answers a test writes: ``script`` is called for every request, in the server's event loop."""
+
+    def __init__(self, script: Callable[[Mapping[str, Any]], AsyncGenerator[Piece, None]], *, slots: int = 1) -> None:
+        self.slots = slots
+        self.context = CONTEXT
+        self.chat = self.complete = script
+
+    def close(self) -> None:
+        pass
 
 
 class KeptLog:

@@ -36,6 +36,7 @@ _NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "metadata": ({},),
     "moderation": (),
     "prediction": (),
+    "prompt_cache_options": (),
     "prompt_cache_retention": (),
     "reasoning_effort": (),
     "suffix": (),
@@ -78,6 +79,8 @@ def _parse(body: bytes, kind: type[_Request], *, limit: int) -> _Request:
     # 4. What depends on another parameter has it.
     if request.stream_options is not None and not request.stream:
         raise ApiError.invalid("stream_options", "stream_options needs stream to be true")
+    if request.stream_options is not None and request.stream_options.include_obfuscation:
+        raise ApiError.unsupported("stream_options.include_obfuscation")  # the strict channel pads instead
     if isinstance(request, ChatRequest) and request.top_logprobs is not None and not request.logprobs:
         raise ApiError.invalid("top_logprobs", "top_logprobs needs logprobs to be true")
     return request

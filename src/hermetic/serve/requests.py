@@ -65,6 +65,7 @@ Message: TypeAlias = SystemMessage | DeveloperMessage | UserMessage | AssistantM
 
 class StreamOptions(_Strict, frozen=True, kw_only=True):
     include_usage: bool = False
+    include_obfuscation: bool = False
 
 
 class TextFormat(_Strict, frozen=True, kw_only=True, tag_field="type", tag="text"):
