@@ -3,7 +3,7 @@
     python -m bench.seal_open [--size MiB] [--rounds N]      prints one JSON object
 
 *Bare* is ChaCha20-Poly1305 over the same chunks, already in memory, on as many threads: what no reader of age files can
-beat.  Both are measured into a fresh memfd (page faults included; ours as a workload opens it) and into one mapping that
+beat.  Both are measured into a fresh memfd (page faults included; ours as a workload opens it) and into a mapping that
 has been touched before.  The digest check of a bundle comes on top and is stated apart.  The file is in the page cache.
 """
 
