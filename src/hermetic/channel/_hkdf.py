@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+
+_LONGEST = {"sha256": 255 * 32, "sha512": 255 * 64}
 
 
 def extract(salt: bytes, ikm: bytes, *, hash_name: str = "sha256") -> bytes:
@@ -13,9 +14,8 @@ def extract(salt: bytes, ikm: bytes, *, hash_name: str = "sha256") -> bytes:
 
 def expand(prk: bytes, info: bytes, length: int, *, hash_name: str = "sha256") -> bytes:
     """HKDF-Expand: ``length`` bytes.  Raises ValueError above 255 blocks (RFC 5869 §2.3)."""
-    limit = 255 * hashlib.new(hash_name).digest_size
-    if not 0 <= length <= limit:
-        raise ValueError(f"HKDF gives 0 to {limit} bytes, not {length}")
+    if not 0 <= length <= _LONGEST[hash_name]:
+        raise ValueError(f"HKDF gives 0 to {_LONGEST[hash_name]} bytes, not {length}")
     output, block, counter = b"", b"", 0
     while len(output) < length:
         counter += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -149,8 +150,7 @@ class _Schedule:
     def __init__(self, kem_id: int, shared_secret: bytes, info: bytes, suite: Suite) -> None:
         self._hash_name, hash_length = _HASHES[suite.kdf]
         self._suite_id = b"HPKE" + b"".join(n.to_bytes(2, "big") for n in (kem_id, suite.kdf.value, suite.aead.value))
-        psk_id_hash = self.extract(b"", b"psk_id_hash", b"")
-        context = _MODE_BASE + psk_id_hash + self.extract(b"", b"info_hash", info)
+        context = _no_psk(self._suite_id, self._hash_name) + self.extract(b"", b"info_hash", info)
         secret = self.extract(shared_secret, b"secret", b"")
         self.cipher = _CIPHERS[suite.aead](self.expand(secret, b"key", context, _KEY_LENGTHS[suite.aead]))
         self.base_nonce = int.from_bytes(self.expand(secret, b"base_nonce", context, NONCE_LENGTH), "big")
@@ -161,6 +161,12 @@ class _Schedule:
 
     def expand(self, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
         return labeled_expand(self._suite_id, prk, label, info, length, hash_name=self._hash_name)
+
+
+@cache
+def _no_psk(suite_id: bytes, hash_name: str) -> bytes:
+    """How the context of a schedule without a pre-shared key begins: the same for every message of a suite."""
+    return _MODE_BASE + labeled_extract(suite_id, b"", b"psk_id_hash", b"", hash_name=hash_name)
 
 
 def _sender(kem_id: int, encapsulated: Encapsulated, info: bytes, suite: Suite = DEFAULT_SUITE) -> Sender:

@@ -35,6 +35,9 @@ class SealedChannel:
     - ``max_body``: the most bytes of body that a request may have.
     - ``cors_origins``: origins whose pages may use the server, ``*`` for any.
 
+    What the application raises is raised on, after a sealed answer if there was none: whoever runs the server must not
+    let it print an exception, which may hold a prompt.
+
     Not offered: WebSockets, and any way of answering but ``http.response.start`` and ``http.response.body``.
     """
 
