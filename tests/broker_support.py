@@ -266,6 +266,11 @@ class Running:
         return self.server.url
 
     @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    @property
     def broker_key(self) -> str:
         return self.house.made.broker_key
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,6 +102,14 @@ def test_a_body_that_is_too_large_is_refused_by_its_length_and_by_its_bytes(runn
     chunked = running.http.post("/v1/release", content=stream())
     for answer in (announced, chunked):
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_a_body_that_does_not_arrive_is_given_up(house: House) -> None:
+    house.limits["body_seconds"] = 0.05
+    house.write_config()
+    with house.serving() as running, socket.create_connection(running.address) as connection:
+        connection.sendall(b"POST /v1/release HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{")
+        assert connection.recv(64).startswith(b"HTTP/1.1 408")
 
 
 def test_a_caller_that_asks_too_often_is_told_to_wait(house: House) -> None:

@@ -1,12 +1,9 @@
-"""A caller's allowance, and the clock's floor."""
+"""A caller's allowance."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-from hermetic.broker.clock import FlooredClock
 from hermetic.broker.limits import RateLimit
 from hermetic.errors import Unavailable
 
@@ -43,20 +40,3 @@ def test_the_table_of_peers_is_bounded() -> None:
     for number in range(10_050):
         limit.spend(str(number), monotonic=0.0)
     assert len(limit) == 10_000
-
-
-def test_the_clock_never_runs_below_its_floor() -> None:
-    future = datetime.now(UTC) + timedelta(days=400)
-    clock = FlooredClock(future)
-    assert clock.now() == future
-    clock.observe([future - timedelta(days=1)])
-    assert clock.now() == future
-    clock.observe([future + timedelta(days=1)])
-    assert clock.now() == future + timedelta(days=1)
-    clock.observe([])
-    assert clock.now() == future + timedelta(days=1)
-
-
-def test_without_a_floor_it_is_the_hosts_clock() -> None:
-    before = datetime.now(UTC)
-    assert before <= FlooredClock().now() <= datetime.now(UTC)

@@ -6,12 +6,15 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from broker_support import OTHER, RESOURCE, House
+from broker_support import OTHER, RESOURCE, House, checks
 from hermetic.broker import Broker, initialise, load_config, recipient
+from hermetic.broker.journal import Record
+from hermetic.broker.premises import open_premises
 from hermetic.errors import HermeticError, Misconfigured, NotAuthentic, Unavailable
 from hermetic.identity import format_ed25519
 
@@ -246,3 +249,14 @@ def test_a_last_entry_that_differs_from_the_logs_is_refused(house: House) -> Non
 def test_a_database_of_another_version_is_refused(house: House) -> None:
     _sql(house, "PRAGMA user_version = 99")
     _refuses(house, Misconfigured, "store_version")
+
+
+def test_the_clock_does_not_run_behind_the_newest_entry(house: House) -> None:
+    """Whoever turns the host's clock back gets no expired keyset through."""
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    with open_premises(load_config(house.config_path)) as premises:
+        premises.journal.submit([Record(leaf=bytes(32), at=int(later.timestamp()), kind="receipt")]).result()
+    with house.serving() as running:
+        assert running.server.broker.clock.now() >= later
+        # This keyset lives for another hour by the host's clock.
+        assert checks(running.denied(running.request(house.workload()))) == {"keyset.expiry"}

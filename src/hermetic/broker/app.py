@@ -65,6 +65,7 @@ class _Endpoints:
         self._telemetry = telemetry
         self._rate = RateLimit(rate=limits.requests_per_second, burst=limits.burst)
         self._body_limit = limits.body_bytes
+        self._body_seconds = limits.body_seconds
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="hermetic-desk")
 
     async def info(self, request: Request) -> Response:
@@ -116,6 +117,8 @@ class _Endpoints:
                 response, code = _refusal(error)
             except ClientDisconnect:
                 response, code = _error(499, "gone", "the caller went away"), "gone"
+            except TimeoutError:
+                response, code = _error(408, "too_slow", "the request did not arrive in time"), "too_slow"
             except Exception as error:
                 # A fault of ours.  Its text might quote what it tripped over: the log gets its kind and place only.
                 self._telemetry.fault(error)
@@ -136,10 +139,11 @@ class _Endpoints:
         if not announced.isdecimal() or int(announced) > self._body_limit:
             raise _TooLarge(self._body_limit)
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._body_limit:
-                raise _TooLarge(self._body_limit)
+        async with asyncio.timeout(self._body_seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > self._body_limit:
+                    raise _TooLarge(self._body_limit)
         return bytes(body)
 
     async def _working(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

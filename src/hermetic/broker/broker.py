@@ -9,6 +9,7 @@ What :meth:`Broker.answer` returns cannot exist before the journal has made its 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,7 +18,6 @@ from typing import Any
 
 from hermetic import __version__
 from hermetic.broker.challenges import Challenges
-from hermetic.broker.clock import FlooredClock
 from hermetic.broker.config import BrokerConfig, load_config
 from hermetic.broker.desk import Desk, Verdict
 from hermetic.broker.findings import write_findings
@@ -27,6 +27,7 @@ from hermetic.broker.making import load_resource
 from hermetic.broker.premises import Premises, open_premises
 from hermetic.broker.resources import stand, standing_records
 from hermetic.broker.store import Store
+from hermetic.client.clock import FlooredClock
 from hermetic.errors import Malformed, NotReleased
 from hermetic.ledger import LogReader
 from hermetic.release import (
@@ -57,6 +58,8 @@ class Broker:
         self._premises = premises
         self._challenges = Challenges(capacity=config.limits.challenges, seconds=config.limits.challenge_seconds)
         self._desk = _stand(config, premises)
+        self._reloading = threading.Lock()
+        self._info = _info(premises)
         self.config = config
 
     @classmethod
@@ -83,8 +86,9 @@ class Broker:
         A change is in the log before it counts, and voids the challenges given out before it.  On any error the broker
         goes on as it was.
         """
-        self._desk = _stand(load_config(self._config_path), self._premises)
-        return self._desk.policy_epoch
+        with self._reloading:
+            self._desk = _stand(load_config(self._config_path), self._premises)
+            return self._desk.policy_epoch
 
     # --- what anybody may see -----------------------------------------------------------------------------------------
 
@@ -120,14 +124,7 @@ class Broker:
 
     def info(self) -> dict[str, Any]:
         """Who this broker is, signed."""
-        info = BrokerInfo(
-            broker_key=self.broker_key,
-            log_key=self.log_key,
-            software=__version__,
-            outside_tee=True,
-            notice=OUTSIDE_TEE,
-        )
-        return sign(info, self._premises.key)
+        return self._info
 
     def challenge(self, *, peer: str) -> dict[str, Any]:
         """A fresh challenge, signed.  Raises Unavailable when too many are outstanding."""
@@ -227,6 +224,17 @@ class Broker:
 
     def _parse(self, body: bytes) -> dict[str, Any]:
         return parse_object(body, what="request", limit=self.config.limits.body_bytes)
+
+
+def _info(premises: Premises) -> dict[str, Any]:
+    info = BrokerInfo(
+        broker_key=premises.broker_key,
+        log_key=premises.log_key,
+        software=__version__,
+        outside_tee=True,
+        notice=OUTSIDE_TEE,
+    )
+    return sign(info, premises.key)
 
 
 def _stand(config: BrokerConfig, premises: Premises) -> Desk:

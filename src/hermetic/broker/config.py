@@ -72,11 +72,13 @@ class ResourceConfig(
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one caller, and all of them together, may ask for.  A caller is an address on the network.
 
-    ``body_bytes`` bounds a request; ``requests_per_second`` and ``burst`` one caller; ``challenges`` how many may be
-    outstanding in all (one caller gets a quarter); ``leaves`` how many receipts one request may append.
+    ``body_bytes`` bounds a request and ``body_seconds`` how long it may take to arrive; ``requests_per_second`` and
+    ``burst`` bound one caller; ``challenges`` how many may be outstanding in all (one caller gets a quarter);
+    ``leaves`` how many receipts one request may append.
     """
 
     body_bytes: Annotated[int, msgspec.Meta(ge=4096, le=16 * 1024 * 1024)] = 2 * 1024 * 1024
+    body_seconds: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
     requests_per_second: Annotated[float, msgspec.Meta(gt=0)] = 50.0
     burst: Annotated[int, msgspec.Meta(ge=1)] = 100
     challenges: Annotated[int, msgspec.Meta(ge=4, le=1_000_000)] = 4096

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hermetic.broker.clock import FlooredClock
 from hermetic.broker.config import BrokerConfig
 from hermetic.broker.journal import Journal
 from hermetic.broker.store import Store
 from hermetic.broker.vault import Place, Vault, make_root_key, open_vault
+from hermetic.client.clock import FlooredClock
 from hermetic.errors import Misconfigured
 from hermetic.identity import format_ed25519
 from hermetic.ledger import FolderDisk, Log, NoteSigner
@@ -87,7 +87,6 @@ def open_premises(config: BrokerConfig, *, make: bool = False) -> Premises:
         undo.callback(log.close)
         journal = Journal(store, log)
         undo.pop_all()
-    newest = store.last_entry()
     return Premises(
         vault=vault,
         store=store,
@@ -95,8 +94,18 @@ def open_premises(config: BrokerConfig, *, make: bool = False) -> Premises:
         log=log,
         log_key=str(signer.verifier),
         journal=journal,
-        clock=FlooredClock(None if newest is None else datetime.fromtimestamp(newest.at, UTC)),
+        clock=_clock(store),
     )
+
+
+def _clock(store: Store) -> FlooredClock:
+    """A clock that never runs behind the newest entry (design.md D11): the host owns the other one, and turning it back
+    would revive an expired keyset or an old revocation list."""
+    clock = FlooredClock()
+    newest = store.last_entry()
+    if newest is not None:
+        clock.observe([datetime.fromtimestamp(newest.at, UTC)])
+    return clock
 
 
 def _check_folder(folder: Path) -> None:

@@ -21,6 +21,7 @@ from hermetic.errors import HermeticError, Misconfigured
 __all__ = ["BrokerServer"]
 
 _BACKLOG = 1024
+_CONNECTIONS = 4096
 _GRACE_SECONDS = 10
 
 
@@ -61,6 +62,7 @@ class BrokerServer:
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
                 backlog=_BACKLOG,
+                limit_concurrency=_CONNECTIONS,
             )
         )
 
