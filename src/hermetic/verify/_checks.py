@@ -60,7 +60,7 @@ class Checklist:
         except (Malformed, NotAuthentic) as reason:
             fix = reason.fix or fix
             self._record(name, title, Outcome.FAIL, expected, reason.message, section, fix)
-            refusal = type(reason)(f"{title}? Expected {expected}; got {reason.message}", code=name, fix=fix)
+            refusal = type(reason)(f"{title}: expected {expected}; got {reason.message}", code=name, fix=fix)
             refusal.checks = self.made
             raise refusal from reason
         self._record(name, title, Outcome.PASS, expected, got, section)
