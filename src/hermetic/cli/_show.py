@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from hermetic.identity import Claims
 
-__all__ = ["checks_json", "checks_table", "console", "groups", "simulated_banner", "summary"]
+__all__ = ["checks_json", "checks_table", "console", "simulated_banner", "summary"]
 
 _ABOUT = (
     ("binding.", "The question we asked"),
@@ -58,14 +58,6 @@ def checks_table(checks: Sequence[Check], *, verbose: bool = False) -> Table:
         evidence = check.got if check.outcome is Outcome.PASS else f"expected {check.expected}; got {check.got}"
         table.add_row(_MARK[check.outcome], Text(check.title), Text(evidence))
     return table
-
-
-def groups(checks: Sequence[Check]) -> dict[str, list[Check]]:
-    """The checks by what they are about, in their order."""
-    grouped: dict[str, list[Check]] = {}
-    for check in checks:
-        grouped.setdefault(_about(check), []).append(check)
-    return grouped
 
 
 def _about(check: Check) -> str:
