@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-import httpx2
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hermetic.channel.kem import XWingPrivateKey
-from hermetic.errors import ChannelBroken, Malformed, Misconfigured, NotAuthentic, NotReleased, Refused, Unavailable
-from hermetic.identity import Attester, Purpose
+from hermetic.client.broker_http import BrokerHttp
+from hermetic.errors import ChannelBroken, Malformed, NotAuthentic, Refused
+from hermetic.identity import AttestationReport, Attester, Purpose
 from hermetic.ledger import Inclusion, Pinned, SignedCheckpoint, VerifierKey, open_checkpoint, verify_logged
 from hermetic.ledger.merkle import leaf_hash, verify_inclusion
 from hermetic.release import (
@@ -43,11 +43,10 @@ from hermetic.release import (
     open_signed,
 )
 from hermetic.seal import parse_header, verify_mac
-from hermetic.wire import Digest, b64decode, canonical, parse_object, sha256_digest, unhex
+from hermetic.wire import Digest, b64decode, canonical, sha256_digest, unhex
 
 __all__ = ["BrokerClient", "LeafSigner", "Released"]
 
-_LARGEST_ANSWER = 4 * 1024 * 1024
 _TIMEOUT = 15.0  # seconds
 _NO_SIGNATURE = "00" * 64
 
@@ -89,16 +88,12 @@ class BrokerClient:
         seen: Pinned | None = None,
         timeout: float = _TIMEOUT,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise Misconfigured(f"{url}: a broker's address begins with http:// or https://", code="broker_url")
-        self._url = url.rstrip("/")
+        self._http = BrokerHttp(url, timeout=timeout)
         self._broker_key = broker_key
         self._log_key = log_key
         self._verifier: VerifierKey | None = None
         self._seen = seen
         self._lock = threading.Lock()
-        # What was measured decides where requests go: no proxy out of the environment, and no redirects.
-        self._http = httpx2.Client(timeout=timeout, trust_env=False, follow_redirects=False)
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +113,7 @@ class BrokerClient:
 
     def info(self) -> BrokerInfo:
         """Who the broker says it is, signed by its key.  Raises NotAuthentic, Malformed or Unavailable."""
-        info = open_signed(self._ask("GET", "/v1/info"), BrokerInfo, broker_key=self._broker_key)
+        info = open_signed(self._http.get("/v1/info"), BrokerInfo, broker_key=self._broker_key)
         _same_broker(info.broker_key, self._broker_key)
         if self._log_key is not None and info.log_key != self._log_key:
             raise NotAuthentic(f"expected the log {self._log_key}, got {info.log_key}", code="log_key")
@@ -134,7 +129,7 @@ class BrokerClient:
         wants = tuple(wants)
         with self._lock:
             # 1. A challenge that the pinned broker signed.
-            challenge = open_signed(self._ask("POST", "/v1/challenge", b""), Challenge, broker_key=self._broker_key)
+            challenge = open_signed(self._http.post("/v1/challenge"), Challenge, broker_key=self._broker_key)
             _same_broker(challenge.broker_key, self._broker_key)
             # 2. Evidence for it, about exactly these wants from this broker.
             report = attester.attest(
@@ -142,34 +137,16 @@ class BrokerClient:
                 nonce=unhex(challenge.nonce, what="nonce", length=32),
                 context_digest=context_digest(self._broker_key, wants),
             )
-            request = ReleaseRequest(
-                challenge_id=challenge.challenge_id, log_size=self._log_size(), report=report.to_json(), wants=wants
-            )
-            grant = convert(self._ask("POST", "/v1/release", msgspec.json.encode(request)), Grant, what="grant")
+            grant = self._ask_for_grant(challenge, report, wants)
             # 3. The broker signed that decision, about this exchange.
             decision = open_signed(grant.receipt, Decision, broker_key=self._broker_key)
-            _about_this_exchange(decision, challenge, report.digest, attester, wants)
+            _about_this_exchange(decision, challenge, report, wants)
             # 4. It is in the log, and the log continues what was seen of it.
-            inclusion = _inclusion(grant.index, grant.inclusion, grant.checkpoint)
-            checkpoint = verify_logged(
-                canonical(grant.receipt),
-                salt=unhex(grant.salt, what="salt", length=32),
-                inclusion=inclusion,
-                log_key=self._log_verifier(),
-            )
-            self._advance(checkpoint, grant.consistency)
+            self._require_logged(grant)
         # 5. The box is the one that the broker signed for, and holds the keys of these very headers.
-        return Released(
-            file_keys=_file_keys(grant, decision, wants, release_key),
-            decision=decision,
-            receipt={
-                "receipt": grant.receipt,
-                "salt": grant.salt,
-                "index": grant.index,
-                "inclusion": list(grant.inclusion),
-                "checkpoint": grant.checkpoint,
-            },
-        )
+        file_keys = _file_keys(grant, decision, wants, release_key)
+        kept = {name: getattr(grant, name) for name in ("receipt", "salt", "index", "checkpoint")}
+        return Released(file_keys=file_keys, decision=decision, receipt={**kept, "inclusion": list(grant.inclusion)})
 
     def append(self, leaves: Sequence[bytes], *, signer: LeafSigner) -> tuple[Inclusion, ...]:
         """Puts leaves (32 bytes each) into the broker's log and returns where each one lies, verified.
@@ -178,17 +155,10 @@ class BrokerClient:
         append, NotAuthentic where a proof does not hold, Unavailable where nobody answers.
         """
         with self._lock:
-            unsigned = LeavesRequest(
-                log_size=self._log_size(),
-                keyset_digest=signer.keyset_digest,
-                key_id=signer.key_id,
-                leaves=tuple(leaf.hex() for leaf in leaves),
-                signature=_NO_SIGNATURE,
+            request = self._leaves_request(leaves, signer)
+            answer = convert(
+                self._http.post("/v1/log/leaves", msgspec.json.encode(request)), LeavesAnswer, what="leaves"
             )
-            signature = signer.private_key.sign(unsigned.signed_bytes(self._broker_key)).hex()
-            request = msgspec.structs.replace(unsigned, signature=signature)
-            fields = self._ask("POST", "/v1/log/leaves", msgspec.json.encode(request))
-            answer = convert(fields, LeavesAnswer, what="leaves")
             if len(answer.leaves) != len(leaves):
                 raise Malformed(f"expected the places of {len(leaves)} leaves, got {len(answer.leaves)}")
             checkpoint = open_checkpoint(answer.checkpoint.encode(), log_key=self._log_verifier())
@@ -204,12 +174,40 @@ class BrokerClient:
             self._advance(checkpoint, answer.consistency)
             return places
 
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def _ask_for_grant(self, challenge: Challenge, report: AttestationReport, wants: tuple[Want, ...]) -> Grant:
+        request = ReleaseRequest(
+            challenge_id=challenge.challenge_id, log_size=self._log_size(), report=report.to_json(), wants=wants
+        )
+        return convert(self._http.post("/v1/release", msgspec.json.encode(request)), Grant, what="grant")
+
+    def _leaves_request(self, leaves: Sequence[bytes], signer: LeafSigner) -> LeavesRequest:
+        unsigned = LeavesRequest(
+            log_size=self._log_size(),
+            keyset_digest=signer.keyset_digest,
+            key_id=signer.key_id,
+            leaves=tuple(leaf.hex() for leaf in leaves),
+            signature=_NO_SIGNATURE,
+        )
+        signature = signer.private_key.sign(unsigned.signed_bytes(self._broker_key))
+        return msgspec.structs.replace(unsigned, signature=signature.hex())
+
     # --- the log ------------------------------------------------------------------------------------------------------
 
     def _log_verifier(self) -> VerifierKey:
         if self._verifier is None:
             self._verifier = VerifierKey.parse(self.info().log_key)
         return self._verifier
+
+    def _require_logged(self, grant: Grant) -> None:
+        checkpoint = verify_logged(
+            canonical(grant.receipt),
+            salt=unhex(grant.salt, what="salt", length=32),
+            inclusion=_inclusion(grant.index, grant.inclusion, grant.checkpoint),
+            log_key=self._log_verifier(),
+        )
+        self._advance(checkpoint, grant.consistency)
 
     def _log_size(self) -> int:
         return 0 if self._seen is None else self._seen.newest.size
@@ -218,27 +216,6 @@ class BrokerClient:
         """Raises NotAuthentic (``log_rollback``, ``log_fork``) unless the log only grew."""
         proof = tuple(unhex(step, what="consistency", length=32) for step in consistency)
         self._seen = Pinned.first(checkpoint) if self._seen is None else self._seen.advance(checkpoint, proof)
-
-    # --- the wire -----------------------------------------------------------------------------------------------------
-
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        """The JSON object in a 200.  Raises what the broker's error says, or Unavailable."""
-        try:
-            with self._http.stream(method, self._url + path, content=body) as response:
-                answer = bytearray()
-                for chunk in response.iter_bytes():
-                    answer += chunk
-                    if len(answer) > _LARGEST_ANSWER:
-                        raise Malformed(f"{self._url} answered with more than {_LARGEST_ANSWER} bytes")
-        except httpx2.HTTPError as error:
-            raise Unavailable(
-                f"the broker at {self._url} does not answer ({type(error).__name__})",
-                code="broker_unreachable",
-                fix="is it running?  hermetic broker serve --config broker.toml",
-            ) from error
-        if response.status_code != 200:
-            raise _refusal(response.status_code, bytes(answer))
-        return parse_object(bytes(answer), what="the broker's answer", limit=_LARGEST_ANSWER)
 
 
 def _file_keys(grant: Grant, decision: Decision, wants: tuple[Want, ...], release_key: XWingPrivateKey) -> FileKeys:
@@ -264,21 +241,25 @@ def _file_keys(grant: Grant, decision: Decision, wants: tuple[Want, ...], releas
 
 
 def _about_this_exchange(
-    decision: Decision, challenge: Challenge, report: Digest, attester: Attester, wants: tuple[Want, ...]
+    decision: Decision, challenge: Challenge, report: AttestationReport, wants: tuple[Want, ...]
 ) -> None:
     """A decision about anybody or anything else, however well signed, is not ours."""
-    wanted = [(want.resource, want.version, want.headers) for want in decision.wants]
-    ours = [
-        (want.resource, want.version, tuple(sha256_digest(header) for header in want.header_bytes())) for want in wants
-    ]
-    expected = (challenge.challenge_id, report, attester.keyset.digest, attester.launch.digest, "granted", ours)
+    binding = report.binding
+    expected = (
+        "granted",
+        challenge.challenge_id,
+        report.digest,
+        binding.keyset_digest,
+        binding.launch_digest,
+        [(want.resource, want.version, tuple(map(sha256_digest, want.header_bytes()))) for want in wants],
+    )
     got = (
+        decision.outcome,
         decision.challenge_id,
         decision.report_digest,
         decision.keyset_digest,
         decision.launch_digest,
-        decision.outcome,
-        wanted,
+        [(want.resource, want.version, want.headers) for want in decision.wants],
     )
     if expected != got:
         raise NotAuthentic("the broker's decision is about another exchange", code="decision")
@@ -292,23 +273,3 @@ def _same_broker(got: str, expected: str) -> None:
 def _inclusion(index: int, proof: Sequence[str], checkpoint: str) -> Inclusion:
     steps = tuple(unhex(step, what="inclusion", length=32) for step in proof)
     return Inclusion(index=index, proof=steps, note=checkpoint.encode())
-
-
-def _refusal(status: int, answer: bytes) -> Refused | Unavailable:
-    """What an error answer says.  Nobody signed it: whoever stands between can say no, and nothing else."""
-    try:
-        error = parse_object(answer, what="error").get("error")
-    except Malformed:
-        error = None
-    fields = error if isinstance(error, dict) else {}
-    code, message = (str(fields.get(name, ""))[:200] for name in ("code", "message"))
-    said = f"the broker answered {status}" + (f": {message}" if message.isprintable() and message else "")
-    if status == 403:
-        return NotReleased(
-            said,
-            code=code or None,
-            fix="the owner sees why: hermetic broker releases --config broker.toml",
-        )
-    if status == 400:
-        return Malformed(said)
-    return Unavailable(said, code=code or None)
