@@ -359,11 +359,11 @@ def test_a_server_is_asked_once_and_before_anything_is_sent(url: str) -> None:
     assert not says.seen
 
 
-def test_new_keys_are_attested_and_the_request_is_sent_once_more(url: str, application: Application) -> None:
+def test_new_keys_are_attested_and_a_read_is_sent_once_more(url: str, application: Application) -> None:
     attest, count = Attest(OLD, session()), len(application.seen)
     with client(url, attest) as http:
-        assert http.post("/echo", content=b"x").status_code == 200
-        assert http.post("/echo", content=b"x").status_code == 200
+        assert http.get("/echo").status_code == 200
+        assert http.get("/echo").status_code == 200
     assert attest.times == 2
     assert len(application.seen) == count + 2
 
@@ -375,16 +375,24 @@ def test_new_keys_are_attested_and_the_request_is_sent_once_more(url: str, appli
 
         transport = AsyncSealedTransport(url, attest_async)
         async with httpx2.AsyncClient(transport=transport, base_url=url) as http:
-            return (await http.post("/echo", content=b"x")).status_code
+            return (await http.get("/echo")).status_code
 
     assert asyncio.run(run()) == 200
 
 
-def test_new_ehbp_keys_are_attested_too(url: str) -> None:
+@pytest.mark.parametrize("profile", Profile)
+def test_new_keys_are_attested_and_anything_else_is_the_callers_to_repeat(
+    url: str, application: Application, profile: Profile
+) -> None:
+    """The word that the key is unknown came in clear: the request may have been carried out before it was said."""
     other = replace(OLD, ehbp=ehbp_key().private_key.generate().public_key())
-    attest = Attest(other, session())
-    with client(url, attest, profile=Profile.EHBP) as http:
-        assert http.post("/echo", content=b"x").json()["channel"] == "ehbp"
+    attest, count = Attest(other, session()), len(application.seen)
+    with client(url, attest, profile=profile) as http:
+        with pytest.raises(ChannelBroken) as refusal:
+            http.post("/echo", content=b"x")
+        assert refusal.value.code == "key_changed"
+        assert len(application.seen) == count
+        assert http.post("/echo", content=b"x").json()["channel"] == str(profile)
     assert attest.times == 2
 
 
@@ -404,7 +412,7 @@ def test_it_is_tried_once_more_and_not_for_ever() -> None:
         client("http://localhost", Attest(OLD, session()), inner=says) as http,
         pytest.raises(ChannelBroken) as refusal,
     ):
-        http.post("/echo", content=b"x")
+        http.get("/echo")
     assert refusal.value.code == "key_unknown"
     assert len(says.seen) == 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,10 @@ class ChatStream:
         """Raises what the server's own error says, and ChannelBroken for an answer without its end."""
         self.request = json.dumps(self._body(), ensure_ascii=False).encode()
         headers = {"content-type": "application/json"} | _authorization(self.api_key)
-        with self.client.stream("POST", "/v1/chat/completions", content=self.request, headers=headers) as answer:
+        with (
+            _reachable(),
+            self.client.stream("POST", "/v1/chat/completions", content=self.request, headers=headers) as answer,
+        ):
             self.receipt_id = answer.headers.get("x-receipt-id", "")
             if answer.status_code != 200:
                 self.response = answer.read()
@@ -95,7 +99,8 @@ class ChatStream:
 
 def list_models(client: SealedClient, *, api_key: str | None) -> tuple[str, ...]:
     """The names of the models that are served."""
-    answer = client.get("/v1/models", headers=_authorization(api_key))
+    with _reachable():
+        answer = client.get("/v1/models", headers=_authorization(api_key))
     if answer.status_code != 200:
         raise _server_error(answer.status_code, answer.content)
     return tuple(str(entry["id"]) for entry in parse_object(answer.content, what="list of models")["data"])
@@ -108,13 +113,25 @@ def fetch_receipt(client: SealedClient, receipt_id: str, *, api_key: str | None,
     """
     until = time.monotonic() + patience
     while True:
-        answer = client.get(f"/v1/receipts/{receipt_id}", headers=_authorization(api_key))
+        with _reachable():
+            answer = client.get(f"/v1/receipts/{receipt_id}", headers=_authorization(api_key))
         if answer.status_code != 200:
             raise _server_error(answer.status_code, answer.content)
         found = ReceiptFile.from_bytes(answer.content)
         if found.inclusion is not None or time.monotonic() > until:
             return found.attested(client.attested.report)
         time.sleep(0.1)
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """What the connection itself fails with, as an error of ours."""
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        raise Unavailable(
+            f"the server does not answer ({type(error).__name__})", code="server_unreachable", fix="try again"
+        ) from error
 
 
 def _authorization(api_key: str | None) -> dict[str, str]:

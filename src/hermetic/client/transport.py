@@ -4,7 +4,8 @@
     client = openai.OpenAI(base_url="https://host/v1", http_client=httpx2.Client(transport=transport), ...)
 
 ``attest`` verifies the server, has a policy accept it and returns ``open_session(accepted)``.  It is called before the
-first request leaves, when the keys are about to expire, and when the server has changed them.
+first request leaves, when the keys are about to expire, and when the server has changed them; a read is then repeated
+by itself, and anything else is the caller's to repeat.
 
 Refusals are raised as they are (:mod:`hermetic.errors`), not as httpx2's errors: clients retry those by themselves, and
 a broken channel is nothing to retry in silence.  What fails before an answer has begun (no connection, a time-out)
@@ -40,6 +41,7 @@ from hermetic.errors import ChannelBroken, Misconfigured
 __all__ = ["AsyncSealedTransport", "SealedTransport"]
 
 _PORTS = {"http": 80, "https": 443}
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _Door:
@@ -86,9 +88,10 @@ class SealedTransport(httpx2.BaseTransport):
             # 3. Sealed, answered, and the answer's head opened.
             return self._exchange(session, asked, request)
         except KeyUnknown:
-            # 4. It has new keys: if the evidence says so too, once more.
-            _refuse_unrepeatable(request.stream)
-            return self._exchange(self._sessions.renew(session), asked, request)
+            # 4. It has new keys, if the evidence says so too: they are what the next request is sealed for.
+            session = self._sessions.renew(session)
+            _refuse_to_repeat(request)
+            return self._exchange(session, asked, request)
 
     def close(self) -> None:
         self._inner.close()
@@ -131,8 +134,9 @@ class AsyncSealedTransport(httpx2.AsyncBaseTransport):
         try:
             return await self._exchange(session, asked, request)
         except KeyUnknown:
-            _refuse_unrepeatable(request.stream)
-            return await self._exchange(await self._sessions.renew(session), asked, request)
+            session = await self._sessions.renew(session)
+            _refuse_to_repeat(request)
+            return await self._exchange(session, asked, request)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -252,10 +256,18 @@ async def _sealed_async(exchange: Exchange, body: Any) -> AsyncIterator[bytes]:
     yield exchange.seal_end()
 
 
-def _refuse_unrepeatable(body: object) -> None:
-    """A body that was read from somewhere cannot be read again."""
-    if not isinstance(body, httpx2.ByteStream):
-        raise ChannelBroken("the server's keys changed during an upload", code="key_changed", fix="send it again")
+def _refuse_to_repeat(request: httpx2.Request) -> None:
+    """Only what does nothing twice is sent twice.
+
+    That the server did not know the key was said in clear: whoever said it may have had the request carried out first,
+    by another genuine workload (docs/spec/protocol.md, rule 13).
+    """
+    if request.method not in _REPEATABLE or not isinstance(request.stream, httpx2.ByteStream):
+        raise ChannelBroken(
+            "the server's keys changed while it was asked; it was attested again",
+            code="key_changed",
+            fix="the request may have been carried out; send it again if it may be",
+        )
 
 
 def _response(answer: httpx2.Response, exchange: Exchange, opened: Any, session: Session) -> httpx2.Response:
