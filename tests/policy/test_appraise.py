@@ -152,6 +152,8 @@ def edited(**places: Any) -> bytes:
         {"workload__models": [5]},
         {"workload__broker_keys": ["everyone"]},
         {"simulated_root": "mine"},
+        {"log_keys": ["the usual log"]},
+        {"log_keys": "broker.example+00000000+AQ=="},
         {"snp__products": ["Naples"]},
     ],
 )

@@ -186,8 +186,8 @@ digests = ["{digest}"]
         _write(self.launch_json, canonical(plan.document.to_json()))
         return plan
 
-    def write_policy(self, plan: LaunchPlan) -> None:
-        """Writes ``policy.toml``: exactly this launch, on exactly this simulator."""
+    def write_policy(self, plan: LaunchPlan, broker: Initialised) -> None:
+        """Writes ``policy.toml``: exactly this launch, on exactly this simulator, with receipts in that broker's log."""
         from hermetic.policy import draft_policy
         from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT
 
@@ -198,6 +198,7 @@ digests = ["{digest}"]
             products=(str(vendor.product),),
             measurements=(SIMULATED_MEASUREMENT.hex(),),
             simulated_root=vendor.root_digest,
+            log_keys=(broker.log_key,),
             note="Pins one launch document on one simulated platform.  For trying things.",
         )
         _write(self.policy, text.encode())

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,8 +31,9 @@ def log() -> None:
 @log.command()
 @click.argument("where", metavar="URL|DIR")
 @click.option("--log-key", metavar="VKEY", help="The log's key, as its keeper publishes it; remembered from then on.")
+@click.option("--policy", type=click.Path(path_type=Path, dir_okay=False), help="Take the log's key from this policy.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-def verify(where: str, log_key: str | None, as_json: bool) -> int:
+def verify(where: str, log_key: str | None, policy: Path | None, as_json: bool) -> int:
     """Read a whole log: every entry, every tile, the signed root, and whether it continues what was seen before.
 
     The newest checkpoint is then remembered, so that the log cannot take anything back unnoticed.
@@ -42,6 +44,7 @@ def verify(where: str, log_key: str | None, as_json: bool) -> int:
     \b
     Examples:
       hermetic log verify http://127.0.0.1:8701 --log-key broker.example/log+1234abcd+AQ…
+      hermetic log verify http://127.0.0.1:8481 --policy policy.toml
       hermetic log verify /var/lib/hermetic/log
     """
     from hermetic.cli._log_source import open_source
@@ -52,9 +55,18 @@ def verify(where: str, log_key: str | None, as_json: bool) -> int:
     with open_source(where) as source:
         note = source.fetch("checkpoint")
         claimed = parse_checkpoint(parse_note(note).text)
-        key = VerifierKey.parse(log_key) if log_key else pins.keys().get(claimed.origin)
+        key = VerifierKey.parse(log_key) if log_key else _known(claimed.origin, policy, pins)
         checks = tuple(_examine(source, note, claimed, key, pins))
     return _print(claimed, checks, as_json=as_json)
+
+
+def _known(origin: str, policy: Path | None, pins: PinnedCheckpoints) -> VerifierKey | None:
+    """The key of the log of that name: the policy's, or as remembered."""
+    from hermetic.ledger import VerifierKey
+    from hermetic.policy import Policy
+
+    stated = [VerifierKey.parse(key) for key in (Policy.load(policy).log_keys if policy else ())]
+    return next((key for key in stated if key.name == origin), None) or pins.keys().get(origin)
 
 
 def _examine(

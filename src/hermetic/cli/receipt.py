@@ -33,7 +33,7 @@ def receipt() -> None:
 @click.option("--request", type=_FILE, help="The exact bytes of the request, as they were sent.")
 @click.option("--response", type=_FILE, help="The exact bytes of the response, as they came.")
 @verification_options
-@click.option("--log-key", metavar="VKEY", help="The log's key; remembered by hermetic log verify.")
+@click.option("--log-key", metavar="VKEY", help="The log's key.  Default: the policy's, or as remembered.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the evidence of each check in full.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def verify(
@@ -73,7 +73,7 @@ def verify(
             claims = judge.authenticate(saved.attestation, nonce=None, at=at)
         except NotAuthentic as error:
             refused = _refusal(error)
-    key, pinned = _log(saved, log_key)
+    key, pinned = _log(saved, log_key, judge.policy)
     checks = (
         *refused,
         *examine(
@@ -116,12 +116,14 @@ def _refusal(error: NotAuthentic) -> tuple[Check, ...]:
     )
 
 
-def _log(saved: ReceiptFile, text: str | None) -> tuple[VerifierKey | None, Pinned | None]:
-    """The log's key, as given or as remembered for the origin that the checkpoint names, and what was seen of it."""
+def _log(saved: ReceiptFile, text: str | None, policy: Policy | None) -> tuple[VerifierKey | None, Pinned | None]:
+    """The log's key, as given, as the policy says, or as remembered for that origin; and what was seen of the log."""
     from hermetic.ledger import VerifierKey
 
-    store = _pins()
-    key = VerifierKey.parse(text) if text else store.keys().get(_origin(saved))
+    store, origin = _pins(), _origin(saved)
+    stated = [VerifierKey.parse(key) for key in (policy.log_keys if policy and not text else ())]
+    known = store.keys() | {key.name: key for key in stated}
+    key = VerifierKey.parse(text) if text else known.get(origin)
     return key, store.get(key) if key else None
 
 

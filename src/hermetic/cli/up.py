@@ -84,7 +84,7 @@ def _start(stack: Stack, model: Path, log: IO[bytes], running: list[Process], sa
     say.print(f"[green]✓[/] model sealed for the broker   [dim]{bundle.manifest_digest}[/]", soft_wrap=True)
     stack.configure(bundle, broker)
     plan = stack.plan()
-    stack.write_policy(plan)
+    stack.write_policy(plan, broker)
     say.print(f"[green]✓[/] launch measured, policy pinned [dim]{plan.document.digest}[/]", soft_wrap=True)
     running.append(stack.start_broker(log))
     say.print(f"[green]✓[/] broker answers                 [dim]{stack.broker_url}[/]", soft_wrap=True)

@@ -2,6 +2,7 @@
 
     version = 1
     profile = "production"                     # or "development"
+    log_keys = ["broker.example+1234abcd+AQ…"] # logs that receipts must stand in (C2SP verifier keys)
 
     [workload]                                 # what may run
     services = ["clinic-chat"]
@@ -19,6 +20,7 @@ Unknown fields refuse, and so does a policy that pins nothing: an empty list nev
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -34,6 +36,8 @@ from hermetic.wire import Digest, is_digest, sha256_digest
 __all__ = ["Policy", "Profile", "WorkloadPolicy"]
 
 Profile = Literal["production", "development"]
+
+_LOG_KEY = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*")
 
 
 class WorkloadPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,12 +62,14 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     workload: WorkloadPolicy
     snp: SnpPolicy
     simulated_root: str | None = None
+    log_keys: tuple[str, ...] = ()
     max_keyset_hours: int = 24 * 7
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A policy that parsed and passed its own lint.  Make one with :meth:`load` or :meth:`parse`.
 
+    ``log_keys`` are the logs that receipts must stand in, as C2SP verifier keys; they say nothing about sessions.
     ``digest`` is the SHA-256 of the exact file, so that ``sha256sum policy.toml`` shows the same.
     """
 
@@ -72,6 +78,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     workload: WorkloadPolicy
     snp: SnpPolicy
     simulated_root: str | None
+    log_keys: tuple[str, ...]
     max_keyset_hours: int
 
     @classmethod
@@ -116,6 +123,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             workload=document.workload,
             snp=document.snp,
             simulated_root=document.simulated_root,
+            log_keys=document.log_keys,
             max_keyset_hours=document.max_keyset_hours,
         )
 
@@ -151,6 +159,8 @@ def _well_spelt(document: _Document, name: str) -> None:
             raise Misconfigured(
                 f"{name}: {field} holds something that is not sha256:<64 lowercase hex digits>", code="policy_malformed"
             )
+    if not all(_LOG_KEY.fullmatch(key) for key in document.log_keys):
+        raise Misconfigured(f"{name}: log_keys holds something that is not name+hash+key", code="policy_malformed")
     try:
         for key in workload.broker_keys:
             parse_ed25519(key, what="workload.broker_keys")

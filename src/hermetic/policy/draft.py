@@ -17,6 +17,7 @@ def draft_policy(
     products: tuple[str, ...],
     measurements: tuple[str, ...],
     simulated_root: str | None = None,
+    log_keys: tuple[str, ...] = (),
     note: str = "",
 ) -> str:
     """TOML that accepts exactly this launch document, on ``products`` with ``measurements`` (lowercase hex).
@@ -30,6 +31,8 @@ def draft_policy(
             "# SIMULATED: evidence of this simulator is accepted, and only with --allow-simulated.",
             f"simulated_root = {_quote(simulated_root)}",
         ]
+    if log_keys:
+        lines.append(f"log_keys = {_list(log_keys)}")
     lines += [
         "",
         "[workload]",

@@ -73,7 +73,7 @@ class Story:
         broker = self.stack.make_broker()
         self.stack.configure(self.stack.seal_model(find_model(), broker), broker)
         plan = self.stack.plan()
-        self.stack.write_policy(plan)
+        self.stack.write_policy(plan, broker)
         return plan
 
 
@@ -136,7 +136,7 @@ def _measure(story: Story, broker: Initialised, bundle: Bundle) -> LaunchPlan:
     with stage.step(3, "The vendor measures the server that may have it, and starts the broker"):
         stack.configure(bundle, broker)
         plan = stack.plan()
-        stack.write_policy(plan)
+        stack.write_policy(plan, broker)
         story.running.append(stack.start_broker(story.log))
         document = plan.document
         stage.fact("$", "hermetic measure server.toml", "bold")
