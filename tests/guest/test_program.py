@@ -20,7 +20,7 @@ from hermetic.errors import Misconfigured, NotAuthentic, Unavailable
 from hermetic.guest.contents import distribution_files
 from hermetic.guest.installation import Installation
 from hermetic.guest.native import loader_of, needed
-from hermetic.guest.program import Program, default_store, materialise, measure_program
+from hermetic.guest.program import Program, default_store, hold, materialise, measure_program, tidy
 from hermetic.guest.requirements import closure
 from hermetic.guest.tree import Tree, read_tree
 
@@ -232,6 +232,25 @@ def test_a_store_that_cannot_be_written(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "store").touch()
     with pytest.raises(Unavailable, match="cannot be written"):
         materialise(tree, tmp_path / "store")
+
+
+def test_copies_that_nobody_uses_are_tidied_away(program: Program, tmp_path: Path) -> None:
+    copies = [tmp_path / f"{number:064x}" for number in range(5)]
+    for age, copy in enumerate(copies):
+        copy.mkdir()
+        os.utime(copy, (1_000_000 - age, 1_000_000 - age))
+    building = tmp_path / ".building-elsewhere"
+    building.mkdir()
+    os.utime(building, (0, 0))
+    held = hold(dataclasses.replace(program, root=copies[4]))
+    os.utime(copies[4], (0, 0))
+    try:
+        assert tidy(tmp_path, keep=2) == 2
+    finally:
+        os.close(held)
+    assert [copy.exists() for copy in copies] == [True, True, False, False, True]
+    assert building.exists()
+    assert tidy(tmp_path, keep=2) == 1
 
 
 def test_the_default_store_is_in_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:

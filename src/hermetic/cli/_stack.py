@@ -187,7 +187,7 @@ digests = ["{digest}"]
         return plan
 
     def write_policy(self, plan: LaunchPlan, broker: Initialised) -> None:
-        """Writes ``policy.toml``: exactly this launch, on exactly this simulator, with receipts in that broker's log."""
+        """Writes ``policy.toml``: exactly this launch, on this simulator, with receipts in that broker's log."""
         from hermetic.policy import draft_policy
         from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT
 

@@ -8,6 +8,7 @@ library of the machine takes part (docs/measurement.md says what remains).
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ from hermetic.guest.requirements import closure, normalised
 from hermetic.guest.tree import Tree, difference, read_copy, read_tree
 from hermetic.wire import Digest
 
-__all__ = ["Program", "default_store", "materialise", "measure_program", "remove_copies"]
+__all__ = ["Program", "default_store", "hold", "materialise", "measure_program", "remove_copies", "tidy"]
 
 _INTERPRETER = "bin/python3"
 _SYSTEM = "system"
@@ -113,12 +114,45 @@ def default_store() -> Path:
     return (Path(configured) if configured.startswith("/") else Path.home() / ".cache") / "hermetic" / "programs"
 
 
+def hold(program: Program) -> int:
+    """A descriptor that keeps the copy from being tidied away for as long as it is open."""
+    held = os.open(program.root, os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    os.utime(program.root)
+    return held
+
+
+def tidy(store: Path, *, keep: int = 3) -> int:
+    """Removes copies that nobody holds, except the ``keep`` that were used last; how many.
+
+    Every change to the code makes a new copy of 200 MB: without this a developer's cache only grows.
+    """
+    whole = [copy for copy in _copies(store) if not copy.name.startswith(".")]
+    copies = sorted(whole, key=lambda copy: copy.stat().st_mtime, reverse=True)
+    removed = 0
+    for copy in copies[keep:]:
+        descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(copy)
+            removed += 1
+        except BlockingIOError:
+            pass  # a workload runs from it
+        finally:
+            os.close(descriptor)
+    return removed
+
+
 def remove_copies(store: Path) -> int:
     """Removes every copy in ``store``; how many.  A workload that still runs from one keeps what it has loaded."""
-    copies = [path for path in store.glob("*") if path.is_dir() and _COPY.fullmatch(path.name)]
+    copies = _copies(store)
     for copy in copies:
         _remove(copy)
     return len(copies)
+
+
+def _copies(store: Path) -> list[Path]:
+    return [path for path in store.glob("*") if path.is_dir() and _COPY.fullmatch(path.name)]
 
 
 def _layout(place: Installation, extra: str) -> Iterator[tuple[str, Path]]:
@@ -142,6 +176,7 @@ def _build(program: Program, store: Path) -> None:
         _prove_self_contained(copy)
         # Not synced to the disk: what a crash tears is found by the check before each launch.
         temporary.rename(program.root)
+        tidy(store)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise

@@ -8,6 +8,7 @@ HOST_DATA.  It proves the chain and keeps no secret: this user, and root, can re
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -20,7 +21,7 @@ from typing import IO
 from hermetic.errors import Misconfigured, Unavailable
 from hermetic.evidence import SEV_SNP, EvidenceBundle
 from hermetic.guest.launch import LaunchPlan
-from hermetic.guest.program import materialise
+from hermetic.guest.program import hold, materialise
 from hermetic.identity import LaunchDocument
 from hermetic.sources.simulator.amd import SimulatedAmd
 from hermetic.sources.simulator.device import OPTION, Handover, answer, fits, socket_pair
@@ -65,11 +66,14 @@ class SimulatedPlatform:
             raise Unavailable(f"the workload could not be started: {type(error).__name__}") from error
         finally:
             theirs.close()
-        source = _LaunchedSource(vendor=self.vendor, launch=plan.document)
+        source, held = _LaunchedSource(vendor=self.vendor, launch=plan.document), hold(program)
 
         def serve() -> None:
-            with ours:
-                answer(ours, source=source, handover=handover)
+            try:
+                with ours:
+                    answer(ours, source=source, handover=handover)
+            finally:
+                os.close(held)
 
         threading.Thread(target=serve, name="simulated-device", daemon=True).start()
         return LaunchedWorkload(process)
