@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 BASE := -c ci/constraints-base.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint bench interop clean
+.PHONY: help demo setup test lint bench interop pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench: $(VENV)/.setup ## measure every figure of docs/performance.md, both sides
 
 interop: $(VENV)/.setup ## published clients of other people against this server
 	@$(BIN)/pytest -n 0 -m interop $(PYTEST_ARGS)
+
+pictures: $(VENV)/.demo ## make the README's picture from a real run of the demo
+	@COLUMNS=100 $(BIN)/hermetic demo --fast --svg docs/pictures/demo.svg
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) interop/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

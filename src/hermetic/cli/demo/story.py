@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -272,7 +273,9 @@ def _end(story: Story) -> None:
         "and   [bold]hermetic demo --tamper[/]   flips a byte of everything"
     )
     if story.svg is not None:
-        story.svg.write_text(stage.out.export_svg(title="hermetic demo"), encoding="utf-8")
+        picture = stage.out.export_svg(title="hermetic demo")
+        # The exporter links to a web font; a picture in a document should not call anybody.
+        story.svg.write_text(re.sub(r"@font-face\s*\{[^}]*\}", "", picture), encoding="utf-8")
 
 
 def _begins_with_gguf(path: Path) -> bool:
