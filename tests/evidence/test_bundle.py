@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from hermetic.errors import Malformed
 from hermetic.evidence import SEV_SNP, EvidenceBundle
+from hermetic.evidence.bundle import FORMATS
+from hermetic.verify._dispatch import VERIFIERS
 from hermetic.wire import canonical, parse_json
 from snp_support import issue
 
@@ -70,6 +72,10 @@ def test_a_bundle_does_not_change_after_it_was_made() -> None:
     assert bundle.endorsements["leaf"] == b"one"
     with pytest.raises(TypeError):
         bundle.endorsements["leaf"] = b"two"  # type: ignore[index]
+
+
+def test_every_kind_that_parses_has_a_verifier() -> None:
+    assert FORMATS.keys() == VERIFIERS.keys()
 
 
 def test_its_repr_is_short() -> None:

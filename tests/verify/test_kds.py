@@ -91,6 +91,16 @@ def test_what_is_odd(oid: str, value: str) -> None:
         LeafIdentity.from_extensions(GENOA | {OID + oid: bytes.fromhex(value)})
 
 
+@pytest.mark.parametrize("text", ["a\nb", "caf\xe9", "x" * 128])
+def test_a_provider_is_short_and_printable(text: str) -> None:
+    """It is shown to a person, and named in a policy."""
+    vlek = {oid: value for oid, value in GENOA.items() if oid != OID + "4"}
+    LeafIdentity.from_extensions(vlek | {OID + "5": bytes.fromhex("1603") + b"abc"})
+    content = text.encode("latin-1")
+    with pytest.raises(Malformed):
+        LeafIdentity.from_extensions(vlek | {OID + "5": bytes((0x16, len(content))) + content})
+
+
 @given(st.dictionaries(st.sampled_from(sorted(GENOA)), st.binary(max_size=70)))
 def test_arbitrary_extensions_are_read_or_refused(changes: dict[str, bytes]) -> None:
     changed = GENOA | changes

@@ -27,7 +27,7 @@ class _Format:
 
 
 # One line for each kind of evidence: tdx, sgx, nvidia, nitro, azure and cca come here.
-_FORMATS: Mapping[str, _Format] = MappingProxyType(
+FORMATS: Mapping[str, _Format] = MappingProxyType(
     {
         SEV_SNP: _Format(
             parse=SnpReport.from_bytes,
@@ -100,9 +100,9 @@ def parse_evidence(bundle: EvidenceBundle) -> Evidence:
 
 
 def _format_of(tee: object) -> _Format:
-    kind = _FORMATS.get(tee) if isinstance(tee, str) else None
+    kind = FORMATS.get(tee) if isinstance(tee, str) else None
     if kind is None:
-        raise Malformed(f"evidence: this version knows {', '.join(_FORMATS)} only")
+        raise Malformed(f"evidence: this version knows {', '.join(FORMATS)} only")
     return kind
 
 

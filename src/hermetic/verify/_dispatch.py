@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from hermetic.errors import Malformed, Misconfigured
+from hermetic.errors import Misconfigured
 from hermetic.evidence import SEV_SNP, EvidenceBundle
 from hermetic.verify._claims import PlatformClaims
 from hermetic.verify.roots import Root, require_distinct
 from hermetic.verify.snp import verify_snp
 
 # One line for each kind of evidence, as in hermetic.evidence.bundle.
-_VERIFIERS: Mapping[str, Callable[..., PlatformClaims]] = MappingProxyType({SEV_SNP: verify_snp})
+VERIFIERS: Mapping[str, Callable[..., PlatformClaims]] = MappingProxyType({SEV_SNP: verify_snp})
 
 
 def verify(
@@ -38,7 +38,5 @@ def verify(
         raise Misconfigured("now must be an aware datetime in UTC")
     if report_data is not None and len(report_data) != 64:
         raise Misconfigured(f"report data is 64 bytes, not {len(report_data)}")
-    verifier = _VERIFIERS.get(bundle.tee)
-    if verifier is None:
-        raise Malformed(f"nothing here verifies {bundle.tee} evidence")
+    verifier = VERIFIERS[bundle.tee]  # a bundle is of a kind that is known, and what is known has a verifier
     return verifier(bundle, roots=roots, now=now, report_data=report_data, crl_required=crl_required)
