@@ -104,6 +104,12 @@ def test_a_body_that_is_too_large_is_refused_by_its_length_and_by_its_bytes(runn
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
+def test_a_body_that_announces_too_much_is_not_waited_for(running: Running) -> None:
+    with socket.create_connection(running.address, timeout=10) as connection:
+        connection.sendall(b"POST /v1/release HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.1 413")
+
+
 def test_a_body_that_does_not_arrive_is_given_up(house: House) -> None:
     house.limits["body_seconds"] = 0.05
     house.write_config()
