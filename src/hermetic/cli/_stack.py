@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from hermetic.seal import Bundle
     from hermetic.sources.simulator.amd import SimulatedAmd
 
-__all__ = ["RESOURCE", "Stack", "free_port"]
+__all__ = ["RESOURCE", "Process", "Stack", "free_port", "interruptible"]
 
 RESOURCE = "demo/vendor/model"
 SERVICE = "demo-chat"
@@ -243,7 +245,17 @@ class Process:
     stop: Callable[[], object]
 
     def wait_ready(self, url: str) -> None:
-        """Returns when ``url`` answers 200.  Raises Unavailable if the process ends first, or takes too long."""
+        """Returns when ``url`` answers 200.  Raises Unavailable if the process ends first, or takes too long.
+
+        However else it ends, an interrupt included, the process does not stay behind.
+        """
+        try:
+            self._wait_ready(url)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_ready(self, url: str) -> None:
         import httpx2
 
         until = time.monotonic() + _READY_SECONDS
@@ -257,8 +269,22 @@ class Process:
                 except httpx2.HTTPError:
                     pass  # not listening yet
                 time.sleep(0.02)
-        self.stop()
         raise Unavailable(f"{self.name} was not ready after {_READY_SECONDS:.0f} s", code="process_slow")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """In the block SIGTERM interrupts as Ctrl-C does, so that whatever was started is stopped on the way out."""
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the way out
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

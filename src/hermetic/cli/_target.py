@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hermetic.cli._files import read_secret
 from hermetic.errors import Malformed, Misconfigured
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Target:
     api_key_file: Path | None = None
 
     def api_key(self) -> str | None:
-        return self.api_key_file.read_text(encoding="utf-8").strip() if self.api_key_file else None
+        """The credential, if there is one.  Raises Misconfigured where the file cannot be read."""
+        return read_secret(self.api_key_file) if self.api_key_file else None
 
 
 def verification_options(command: Command) -> Command:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hermetic.cli._files import read_secret, save_file
 from hermetic.cli._show import console, simulated_banner, summary
 from hermetic.cli._target import Target, resolve, verification_options, verifier
 from hermetic.errors import HermeticError, Misconfigured
@@ -47,10 +48,10 @@ def chat(
     api_key_file: Path | None,
     save: Path | None,
 ) -> None:
-    """Ask a verified server.  Without PROMPT it is a session; without URL the server of the last hermetic up.
+    """Chat with a verified server, encrypted end to end.
 
-    Nothing is sent before the server was verified and your policy accepted it.  The API key comes from --api-key-file
-    or HERMETIC_API_KEY.
+    Without PROMPT it is a session; without URL it is with the server of the last hermetic up.  Nothing is sent before
+    the server was verified and your policy accepted it.  The API key comes from --api-key-file or HERMETIC_API_KEY.
 
     \b
     Examples:
@@ -61,6 +62,8 @@ def chat(
     from hermetic.client.sealed import SealedClient
 
     url, prompt = _split(words)
+    if save is not None and prompt is None:
+        raise Misconfigured("--save keeps one exchange: it needs a prompt")
     target = resolve(url, policy, allow_simulated)
     api_key = _api_key(target, api_key_file)
     history: list[Message] = [{"role": "system", "content": system}] if system else []
@@ -102,10 +105,7 @@ def _split(words: tuple[str, ...]) -> tuple[str | None, str | None]:
 
 def _api_key(target: Target, path: Path | None) -> str | None:
     if path is not None:
-        try:
-            return path.read_text("utf-8").strip()
-        except OSError as error:
-            raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+        return read_secret(path)
     return os.environ.get("HERMETIC_API_KEY") or target.api_key()
 
 
@@ -119,10 +119,13 @@ def _first_model(client: SealedClient, api_key: str | None) -> str:
 
 
 def _greet(client: SealedClient, model: str) -> None:
+    from rich.markup import escape
+
     out = console(stderr=True)
     accepted = client.attested.accepted
     simulated_banner(out, accepted.claims)
-    out.print(f"[green]✓[/] verified [bold]{accepted.claims.launch.service}[/] · {summary(accepted.checks)} · {model}")
+    said = f"{summary(accepted.checks)} · {escape(model)}"
+    out.print(f"[green]✓[/] verified [bold]{accepted.claims.launch.service}[/] · {said}", soft_wrap=True)
 
 
 def _print_stream(stream: ChatStream) -> str:
@@ -162,10 +165,13 @@ def _save(client: SealedClient, stream: ChatStream, api_key: str | None, folder:
     from hermetic.wire import canonical
 
     receipt = fetch_receipt(client, stream.receipt_id, api_key=api_key)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / "request.json").write_bytes(stream.request)
-    (folder / "response.sse").write_bytes(stream.response)
-    (folder / "receipt.json").write_bytes(canonical(receipt.to_json()))
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Misconfigured(f"cannot make {folder}: {error.strerror}") from error
+    save_file(folder / "request.json", stream.request)
+    save_file(folder / "response.sse", stream.response)
+    save_file(folder / "receipt.json", canonical(receipt.to_json()))
     command = f"hermetic receipt verify {folder}/receipt.json --policy {target.policy}"
     command += f" --request {folder}/request.json --response {folder}/response.sse"
     command += " --allow-simulated" if client.attested.accepted.simulated else ""

@@ -11,7 +11,7 @@ __all__ = ["completion"]
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a completion script for SHELL.
+    """Print a completion script for your shell.
 
     \b
     Examples:

@@ -25,7 +25,12 @@ _SECTION = "c2sp: tlog-checkpoint, tlog-tiles"
 
 @click.group()
 def log() -> None:
-    """Check a transparency log from first entry to last."""
+    """Check a transparency log from first entry to last.
+
+    \b
+    Example:
+      hermetic log verify http://127.0.0.1:8701 --log-key broker.example/log+1234abcd+AQ…
+    """
 
 
 @log.command()

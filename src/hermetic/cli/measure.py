@@ -23,9 +23,10 @@ __all__ = ["measure"]
 @click.option("--json", "as_json", is_flag=True, help="The launch document and its digest as JSON.")
 @click.option("--output", type=click.Path(path_type=Path), help="Also write the launch document here, as JSON.")
 def measure(config: Path, as_json: bool, output: Path | None) -> None:
-    """What `hermetic serve --config CONFIG` will be, were it launched now from this installation.
+    """The launch document, before anything runs.
 
-    Read it, then pin what it says in a policy.  Nothing is started.
+    What `hermetic serve --config CONFIG` will be, were it launched now from this installation.  Read it, then pin what
+    it says in a policy.  Nothing is started.
 
     \b
     Examples:

@@ -17,7 +17,9 @@ __all__ = ["platform"]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
 def platform(as_json: bool) -> None:
-    """Which trusted execution environment this machine has, and how evidence would be collected.
+    """Which TEE this machine has, and how it attests.
+
+    It looks for every trusted execution environment that it knows, and says how evidence would be collected from it.
 
     \b
     Example:

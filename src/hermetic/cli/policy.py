@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hermetic.cli._files import read_file
 from hermetic.cli._show import console
-from hermetic.errors import Misconfigured
+from hermetic.errors import Misconfigured, NotAuthentic
 
 if TYPE_CHECKING:
     from hermetic.identity import AttestationReport, Claims, LaunchDocument
@@ -43,11 +44,7 @@ def lint_(file: Path, as_json: bool) -> int:
     """
     from hermetic.policy import Policy, lint
 
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"cannot read {file}: {error.strerror}") from error
-    parsed = Policy.parse_unlinted(data, name=str(file))
+    parsed = Policy.parse_unlinted(read_file(file), name=str(file))
     findings = lint(parsed)
     refused = any(finding.refuses for finding in findings)
     if as_json:
@@ -119,10 +116,7 @@ def _read_launch(path: Path) -> LaunchDocument:
     from hermetic.identity import LaunchDocument
     from hermetic.wire import parse_object
 
-    try:
-        return LaunchDocument.from_json(parse_object(path.read_bytes(), what=str(path)))
-    except OSError as error:
-        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+    return LaunchDocument.from_json(parse_object(read_file(path), what=str(path)))
 
 
 def _first_use(url: str, allow_simulated: bool) -> str:
@@ -137,7 +131,14 @@ def _first_use(url: str, allow_simulated: bool) -> str:
     report = AttestationReport.from_bytes(fetch_report(url, nonce=nonce))
     roots = _roots_of(report, allow_simulated)
     now = datetime.now(UTC)
-    claims: Claims = verify_report(report, roots=roots, now=now, purpose=Purpose.SESSION, nonce=nonce)
+    try:
+        claims: Claims = verify_report(report, roots=roots, now=now, purpose=Purpose.SESSION, nonce=nonce)
+    except NotAuthentic as error:
+        if allow_simulated or "root" not in error.code:
+            raise
+        raise NotAuthentic(
+            error.message, code=error.code, fix="a SIMULATED platform is pinned only with --allow-simulated"
+        ) from error
     note = (
         f"Trust on first use: pinned from what {url} said at {now:%Y-%m-%d %H:%M} UTC.\n"
         "Nobody compared it with anything.  Development only."

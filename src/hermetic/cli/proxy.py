@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hermetic.cli._files import read_secret
 from hermetic.cli._show import console, simulated_banner, summary
 from hermetic.cli._target import resolve, verification_options, verifier
 
@@ -19,9 +20,10 @@ __all__ = ["proxy"]
 @click.option("--port", type=click.IntRange(0, 65535), default=8488, show_default=True, help="0 takes a free one.")
 @click.option("--api-key-file", type=click.Path(path_type=Path, dir_okay=False), help="A file that holds the API key.")
 def proxy(url: str | None, policy: Path | None, allow_simulated: bool, port: int, api_key_file: Path | None) -> None:
-    """Serve OpenAI's API on loopback; verify the server and encrypt to it.
+    """A local OpenAI endpoint that verifies and encrypts.
 
-    Point any tool at the printed address.  The tool's own API key is passed on, sealed, unless one is given here.
+    Point any tool at the printed address.  The tool's own API key is passed on, sealed, unless one is given here or in
+    HERMETIC_API_KEY.
 
     \b
     Examples:
@@ -38,7 +40,7 @@ def proxy(url: str | None, policy: Path | None, allow_simulated: bool, port: int
     target = resolve(url, policy, allow_simulated)
     judge = verifier(target)
     accepted = fetch_accepted(target.url, judge)  # refuse now, not at the first request
-    key = api_key_file.read_text("utf-8").strip() if api_key_file else os.environ.get("HERMETIC_API_KEY")
+    key = read_secret(api_key_file) if api_key_file else os.environ.get("HERMETIC_API_KEY")
     app = Proxy(AsyncSealedClient(target.url, judge), api_key=key or target.api_key())
     port = free_port(port or None)
     out = console()

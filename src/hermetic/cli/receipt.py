@@ -25,7 +25,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def receipt() -> None:
-    """Check what a workload signed about its work."""
+    """Check what a workload signed about its work.
+
+    \b
+    Example:
+      hermetic receipt verify receipt.json --policy policy.toml --request request.json --response response.json
+    """
 
 
 @receipt.command()

@@ -26,9 +26,10 @@ _PATH_OR_DASH = click.Path(path_type=Path, allow_dash=True)
 @click.option("--output", "-o", type=_PATH, help="The secret's file.  [hermetic.key; owner.key]")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def keygen(classic: bool, owner: bool, output: Path | None, as_json: bool) -> None:
-    """Make a key.  Prints its public side; the secret goes to a file that only you can read.
+    """Make a key to seal for, or to sign as an owner.
 
-    Without options it is a post-quantum hybrid key to seal for; age 1.3 and later open its files.
+    Prints its public side; the secret goes to a file that only you can read.  Without options it is a post-quantum
+    hybrid key to seal for; age 1.3 and later open its files.
 
     \b
     Examples:
@@ -76,7 +77,7 @@ def seal(
     owner_key: Path | None,
     **described: str | None,
 ) -> None:
-    """Seal a file, or a folder as a bundle, to recipients.
+    """Encrypt a file or a folder to recipients.
 
     A file becomes an age file.  A folder becomes a bundle: an age file for each file, and a manifest whose digest names
     the bundle in policies and receipts.  The recipient decides whether it is post-quantum.
@@ -122,10 +123,10 @@ def open_(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Open an age file or a bundle that was sealed for you.
+    """Decrypt what was sealed for your key.
 
-    The output appears only once everything has been checked.  To a pipe (-o -) bytes are written as they are checked,
-    and only exit code 0 says that they are all.
+    It opens age files and bundles.  The output appears only once everything has been checked.  To a pipe (-o -) bytes
+    are written as they are checked, and only exit code 0 says that they are all.
 
     \b
     Examples:

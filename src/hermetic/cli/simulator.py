@@ -22,10 +22,11 @@ _state = click.option(
 
 @click.group()
 def simulator() -> None:
-    """A TEE in software: launches what it measures, and attests it in the real formats.
+    """Launch a workload on a simulated TEE.
 
-    It proves the chain and keeps no secret: whoever can read this user's files or memory can read the workload's, and
-    can issue any simulated evidence.  Relying parties must allow it twice: --allow-simulated, and a pin of its root.
+    A TEE in software: it launches what it measures, and attests it in the real formats.  It proves the chain and keeps
+    no secret: whoever can read this user's files or memory can read the workload's, and can issue any simulated
+    evidence.  Relying parties must allow it twice: --allow-simulated, and a pin of its root.
 
     \b
     Examples:

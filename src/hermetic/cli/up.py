@@ -31,10 +31,10 @@ __all__ = ["up"]
 @click.option("--broker-port", type=click.IntRange(1, 65535), default=8481, show_default=True, help="Of the broker.")
 @click.option("--json", "as_json", is_flag=True, help="One line when ready: url, broker_url, policy, api_key, model.")
 def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_json: bool) -> None:
-    """Stand up a key broker, a sealed model and an attested server, and stay up.
+    """Broker, sealed model and server, ready to talk to.
 
-    The platform is SIMULATED: it proves the chain and protects nothing from this machine.  Run it again in the same
-    folder and keys, sealed model and log are kept.
+    They stay up until Ctrl-C.  The platform is SIMULATED: it proves the chain and protects nothing from this machine.
+    Run it again in the same folder and keys, sealed model and log are kept.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
       hermetic up --json | head -1
     """
     from hermetic.cli._model import NAME, check_model, find_model
-    from hermetic.cli._stack import Stack, free_port
+    from hermetic.cli._stack import Stack, free_port, interruptible
 
     if model is None:
         model, name = find_model(), NAME
@@ -60,7 +60,8 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
         folder=folder, port=free_port(port), broker_port=free_port(broker_port), model_name=name.lower()[:128]
     )
     out = console(stderr=as_json)
-    with (folder / "log.jsonl").open("ab") as log:
+    with (folder / "log.jsonl").open("ab") as log, interruptible():
+        _claim(log, folder)
         running: list[Process] = []
         try:
             _start(stack, model, log, running, out)
@@ -71,12 +72,25 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
                 process.stop()
 
 
+def _claim(log: IO[bytes], folder: Path) -> None:
+    """One at a time in a folder: a second one would write another configuration and policy under the first."""
+    import fcntl
+
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Misconfigured(
+            f"hermetic up is running in {folder}", code="folder_taken", fix="stop it, or choose another folder: --dir"
+        ) from None
+
+
 def _start(stack: Stack, model: Path, log: IO[bytes], running: list[Process], say: Console) -> None:
     """Each step of the chain in order, with a line for each."""
     from hermetic.cli._progress import bytes_bar
 
     say.print(
-        "[black on yellow] SIMULATED [/] no TEE is used: this shows the chain, it protects nothing from this machine"
+        "[black on yellow] SIMULATED [/] no TEE is used: this shows the chain, it protects nothing from this machine",
+        soft_wrap=True,
     )
     broker = stack.make_broker()
     with bytes_bar("sealing the model", model.stat().st_size) as progress:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED
+from hermetic.cli._files import read_file, save_file
 from hermetic.cli._show import checks_json, checks_table, console, simulated_banner, summary
 from hermetic.cli._target import Target, resolve, verification_options, verifier
-from hermetic.errors import Misconfigured, NotAcceptable, NotAuthentic
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
 
 if TYPE_CHECKING:
     from hermetic.client.attest import Verifier
     from hermetic.identity import AttestationReport, Claims
     from hermetic.verify import Check
 
-__all__ = ["verify"]
+__all__ = ["Result", "verify"]
 
 
 @click.command()
@@ -41,7 +44,7 @@ def verify(
     verbose: bool,
     as_json: bool,
 ) -> int:
-    """Check a server, or a report that was saved, against a policy.
+    """Check a server, or a saved report, against a policy.
 
     Without URL it checks the server of the last hermetic up.  Exit code 0 means every check was performed and passed.
 
@@ -52,24 +55,23 @@ def verify(
       hermetic verify report.json --policy policy.toml --nonce 3f… --at 2026-11-24T12:00:00Z
     """
     saved = Path(what) if what is not None and not what.startswith(("http://", "https://")) else None
-    if saved is None and (nonce or at):
+    if saved is None and (nonce is not None or at is not None):
         raise Misconfigured("--nonce and --at are for a saved report")
+    if saved is not None and save is not None:
+        raise Misconfigured("--save keeps what a server answers; this report is saved already")
     target = _offline(policy, allow_simulated) if saved else resolve(what, policy, allow_simulated, need_policy=False)
     judge = verifier(target)
+    source = what or target.url
     try:
         report, claims = _from_file(saved, judge, nonce, at) if saved else _from_server(target, judge, save)
-    except NotAuthentic as error:
-        _print(as_json, verbose, {"source": what or target.url, "error": error}, tuple(error.checks), None)
-        return 1
-    from hermetic.policy import review
+    except (NotAuthentic, Malformed) as error:
+        return _print(Result(source=source, checks=error.checks, error=error), as_json=as_json, verbose=verbose)
+    result = Result(source=source, checks=claims.checks, report=report, claims=claims)
+    if judge.policy is not None:
+        from hermetic.policy import review
 
-    checks = review(claims, judge.policy) if judge.policy else claims.checks
-    facts = {
-        "source": what or target.url,
-        "report": report,
-        "policy": judge.policy.digest if judge.policy else None,
-    }
-    return _print(as_json, verbose, facts, checks, claims)
+        result = replace(result, checks=review(claims, judge.policy), policy=judge.policy.digest)
+    return _print(result, as_json=as_json, verbose=verbose)
 
 
 def _offline(policy: Path | None, allow_simulated: bool) -> Target:
@@ -86,23 +88,32 @@ def _from_server(target: Target, judge: Verifier, save: Path | None) -> tuple[At
     answer = fetch_report(target.url, nonce=nonce)
     report = AttestationReport.from_bytes(answer)
     if save is not None:
-        save.write_bytes(report.to_bytes())
-        command = f"hermetic verify {save} --policy {target.policy} --nonce {nonce.hex()}"
-        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        console(stderr=True).print(f"saved; check it again, offline, with:\n  {command} --at {when}", soft_wrap=True)
+        save_file(save, report.to_bytes())
+        _say_saved(save, target, nonce)
     return report, judge.authenticate(report, nonce=nonce)
+
+
+def _say_saved(save: Path, target: Target, nonce: bytes) -> None:
+    command = f"hermetic verify {save} --nonce {nonce.hex()} --at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    command += f" --policy {target.policy}" if target.policy else ""
+    command += " --allow-simulated" if target.allow_simulated else ""
+    console(stderr=True).print(f"saved; check it again, offline, with:\n  {command}", soft_wrap=True, markup=False)
 
 
 def _from_file(path: Path, judge: Verifier, nonce: str | None, at: str | None) -> tuple[AttestationReport, Claims]:
     from hermetic.identity import AttestationReport
+
+    report = AttestationReport.from_bytes(read_file(path))
+    return report, judge.authenticate(report, nonce=_nonce(nonce), at=_time(at))
+
+
+def _nonce(text: str | None) -> bytes | None:
     from hermetic.wire import unhex
 
     try:
-        report = AttestationReport.from_bytes(path.read_bytes())
-    except OSError as error:
-        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
-    asked = unhex(nonce, what="--nonce", length=32) if nonce is not None else None
-    return report, judge.authenticate(report, nonce=asked, at=_time(at))
+        return None if text is None else unhex(text, what="--nonce", length=32)
+    except Malformed as error:
+        raise Misconfigured(error.message) from error
 
 
 def _time(text: str | None) -> datetime | None:
@@ -115,61 +126,82 @@ def _time(text: str | None) -> datetime | None:
     return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _print(
-    as_json: bool, verbose: bool, facts: dict[str, Any], checks: tuple[Check, ...], claims: Claims | None
-) -> int:
-    from hermetic.verify import Outcome
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What there is to say.  ``report`` and ``claims`` are None where ``error`` says why it is not authentic.
 
-    outcomes = {check.outcome for check in checks}
-    verdict, code = "accepted", 0
-    if claims is None or Outcome.FAIL in outcomes:
-        verdict, code = "refused", 1
-    elif facts["policy"] is None:
-        verdict, code = "authentic, NOT APPRAISED", 3
-    elif Outcome.NOT_PERFORMED in outcomes:
-        verdict, code = "incomplete", 3
+    ``policy`` is the digest of the policy that appraised the claims, None where none did.
+    """
+
+    source: str
+    checks: tuple[Check, ...]
+    report: AttestationReport | None = field(default=None, repr=False)
+    claims: Claims | None = field(default=None, repr=False)
+    policy: str | None = None
+    error: Refused | None = None
+
+    def verdict(self) -> tuple[str, int]:
+        """In words, and the exit code.  Accepted is only what a policy appraised, with every check performed."""
+        from hermetic.verify import Outcome
+
+        outcomes = {check.outcome for check in self.checks}
+        if self.claims is None or Outcome.FAIL in outcomes:
+            return "refused", EXIT_REFUSED
+        if self.policy is None:
+            return "authentic, NOT APPRAISED", EXIT_INCOMPLETE
+        return ("accepted", 0) if outcomes == {Outcome.PASS} else ("incomplete", EXIT_INCOMPLETE)
+
+    def to_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "verdict": self.verdict()[0],
+            "source": self.source,
+            "checks": checks_json(self.checks),
+        }
+        if self.error is not None:
+            document["error"] = {"code": self.error.code, "message": self.error.message, "fix": self.error.fix}
+        if self.report is not None and self.claims is not None:
+            document |= {
+                "simulated": self.claims.simulated,
+                "tee": self.claims.platform.tee,
+                "product": self.claims.platform.product,
+                "service": self.claims.launch.service,
+                "launch_digest": self.claims.binding.launch_digest,
+                "keyset_digest": self.claims.binding.keyset_digest,
+                "policy_digest": self.policy,
+                "report_digest": self.report.digest,
+            }
+        return document
+
+
+def _print(result: Result, *, as_json: bool, verbose: bool) -> int:
+    from rich.text import Text
+
+    verdict, code = result.verdict()
     if as_json:
-        click.echo(json.dumps(_document(verdict, facts, checks, claims), indent=2))
+        click.echo(json.dumps(result.to_json(), indent=2))
         return code
     out = console()
-    if claims is not None:
-        simulated_banner(out, claims)
-    out.print(checks_table(checks, verbose=verbose))
-    _print_verdict(verdict, facts, checks, claims)
+    if result.claims is not None:
+        simulated_banner(out, result.claims)
+    if result.checks:
+        out.print(checks_table(result.checks, verbose=verbose))
+    colour = {"accepted": "bold green", "refused": "bold red"}.get(verdict, "bold yellow")
+    if result.error is not None:
+        said = Text.assemble((f" [{result.error.code}] ", "dim"), result.error.message)
+    else:
+        said = Text(f": {summary(result.checks)}")
+    out.print(Text("\n").append(verdict, style=colour).append_text(said), soft_wrap=True)
+    for fix in _fixes(result):
+        out.print(Text.assemble(("  → ", "cyan"), fix), soft_wrap=True)
     return code
 
 
-def _print_verdict(verdict: str, facts: dict[str, Any], checks: tuple[Check, ...], claims: Claims | None) -> None:
-    out = console()
-    error = facts.get("error")
-    if isinstance(error, NotAuthentic | NotAcceptable):
-        out.print(f"\n[bold red]refused[/] [dim]\\[{error.code}][/] {error.message}", soft_wrap=True)
-        if error.fix:
-            out.print(f"  [cyan]→[/] {error.fix}", soft_wrap=True)
-        return
-    colour = {"accepted": "bold green", "refused": "bold red", "incomplete": "bold yellow"}.get(verdict, "bold yellow")
-    out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
-    for check in checks:
-        if check.fix and check.outcome is not check.outcome.PASS:
-            out.print(f"  [cyan]→[/] {check.fix}", soft_wrap=True)
-    if claims is not None and not claims.fresh:
-        out.print("  [cyan]→[/] a saved report proves freshness only with the nonce that was asked: --nonce HEX")
+def _fixes(result: Result) -> list[str]:
+    """What to do about it, each once."""
+    from hermetic.verify import Outcome
 
-
-def _document(verdict: str, facts: dict[str, Any], checks: tuple[Check, ...], claims: Claims | None) -> dict[str, Any]:
-    document: dict[str, Any] = {"verdict": verdict, "source": facts["source"], "checks": checks_json(checks)}
-    error = facts.get("error")
-    if isinstance(error, NotAuthentic | NotAcceptable):
-        document["error"] = {"code": error.code, "message": error.message, "fix": error.fix}
-    if claims is not None:
-        document |= {
-            "simulated": claims.simulated,
-            "tee": claims.platform.tee,
-            "product": claims.platform.product,
-            "service": claims.launch.service,
-            "launch_digest": claims.binding.launch_digest,
-            "keyset_digest": claims.binding.keyset_digest,
-            "policy_digest": facts["policy"],
-            "report_digest": facts["report"].digest,
-        }
-    return document
+    fixes = [result.error.fix] if result.error is not None else []
+    fixes += [check.fix for check in result.checks if check.outcome is not Outcome.PASS]
+    if result.claims is not None and not result.claims.fresh:
+        fixes.append("a saved report proves freshness only with the nonce that was asked: --nonce HEX")
+    return list(dict.fromkeys(fix for fix in fixes if fix))

@@ -21,10 +21,11 @@ __all__ = ["demo"]
 )
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="Write the last screen as a picture.")
 def demo(fast: bool, tamper: bool, folder: Path | None, svg: Path | None) -> int:
-    """The whole chain, from a sealed model to a receipt that anyone can check.
+    """The whole chain in one minute, on a simulated TEE.
 
-    Everything is real except the hardware: a real model, a real broker, a real server, real cryptography, and the
-    verifier that judges real AMD evidence.  The platform is SIMULATED, and every screen says so.
+    From a sealed model to a receipt that anyone can check.  Everything is real except the hardware: a real model, a
+    real broker, a real server, real cryptography, and the verifier that judges real AMD evidence.  The platform is
+    SIMULATED, and every screen says so.
 
     \b
     Examples:

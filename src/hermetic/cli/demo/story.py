@@ -17,7 +17,7 @@ from rich.text import Text
 
 from hermetic.cli._model import NAME, check_model, find_model
 from hermetic.cli._show import checks_table, console, summary
-from hermetic.cli._stack import RESOURCE, Process, Stack, free_port
+from hermetic.cli._stack import RESOURCE, Process, Stack, free_port, interruptible
 from hermetic.cli.demo.refusals import show_refusals
 from hermetic.cli.demo.stage import Stage, hexdump
 from hermetic.cli.demo.wiretap import Wiretap
@@ -55,7 +55,7 @@ class Story:
     def begin(cls, folder: Path, *, fast: bool, svg: Path | None) -> Iterator[Story]:
         """A story in ``folder``; every process it started is stopped when it ends, however it ends."""
         stack = Stack(folder=folder, port=free_port(), broker_port=free_port(), model_name=NAME)
-        with (folder / "log.jsonl").open("ab") as log:
+        with (folder / "log.jsonl").open("ab") as log, interruptible():
             story = cls(stage=Stage(out=console(), fast=fast), stack=stack, log=log, svg=svg)
             try:
                 yield story

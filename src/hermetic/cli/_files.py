@@ -1,0 +1,40 @@
+"""Files that a command was told to read or to write: what the system says about them becomes a sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hermetic.errors import Misconfigured
+
+__all__ = ["read_file", "read_secret", "save_file"]
+
+
+def read_file(path: Path) -> bytes:
+    """Raises Misconfigured where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_secret(path: Path) -> str:
+    """A key that stands alone in a file, without the white space around it.  Raises Misconfigured."""
+    try:
+        secret = read_file(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        secret = ""
+    if not secret:
+        raise Misconfigured(f"{path} holds no key")
+    return secret
+
+
+def save_file(path: Path, data: bytes) -> None:
+    """The whole of it or nothing, in place of what was there, for its owner alone.  Raises Misconfigured."""
+    from hermetic.seal.place import new_file
+
+    try:
+        with new_file(path, replace=True) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+    except OSError as error:
+        raise Misconfigured(f"cannot write {path}: {error.strerror}") from error
