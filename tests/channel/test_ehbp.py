@@ -209,6 +209,10 @@ def test_an_input_that_ends_inside_a_frame_or_before_one_is_refused() -> None:
         with pytest.raises(ChannelBroken):
             server.finish()
     server = server_for(client.header)
+    assert server.push(sealed + client.push(b"second")[:-1]) == [b"hello"]
+    with pytest.raises(ChannelBroken, match="inside a frame"):
+        server.finish()
+    server = server_for(client.header)
     server.push(b"\x00\x00\x00\x00")  # an empty frame is not a body
     with pytest.raises(ChannelBroken, match="at least one frame"):
         server.finish()

@@ -316,6 +316,13 @@ def test_nothing_is_sealed_after_the_end() -> None:
         sealer.finish()
 
 
+@pytest.mark.parametrize(("length", "bucket"), [(65_533, None), (509, 512), (1, 600), (1, 256), (65_533, 131_072)])
+def test_a_frame_is_a_bucket_and_its_content_fits(length: int, bucket: int | None) -> None:
+    _, sealer = exchange()
+    with pytest.raises(ChannelBroken, match="do not fit"):
+        sealer._frames.frame(bytes(length), bucket=bucket)
+
+
 def test_a_stream_refuses_to_repeat_a_frame_number() -> None:
     client, sealer = exchange()
     sealer._frames._sequence = _frames._SEQUENCES

@@ -60,7 +60,7 @@ def parse_key_config(data: bytes) -> X25519PublicKey:
 
     Raises Malformed unless it is exactly the one suite that EHBP has.
     """
-    if len(data) != 41 or not data.startswith(_CONFIG_HEAD) or not data.endswith(_CONFIG_TAIL):
+    if not data.startswith(_CONFIG_HEAD) or not data.endswith(_CONFIG_TAIL):
         raise Malformed("EHBP key configuration: expected 41 bytes of X25519, HKDF-SHA256, AES-256-GCM")
     return X25519PublicKey(data[len(_CONFIG_HEAD) : -len(_CONFIG_TAIL)])
 

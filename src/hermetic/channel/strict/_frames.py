@@ -96,8 +96,6 @@ class FrameOpener:
 
     def push(self, data: bytes) -> Iterator[Frame]:
         """The frames that ``data`` completes, each opened when its turn comes."""
-        if data and self._ended:
-            raise ChannelBroken("bytes follow the last frame")
         for whole in self._reader.push(data):
             yield self._open(whole)
 
