@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import pytest
 
+import broker_support
 import serve_support
 from hermetic.serve.llama import LlamaEngine
 from hermetic.sources.simulator.amd import SimulatedAmd
@@ -23,8 +23,8 @@ def engine() -> Iterator[LlamaEngine]:
 
 
 @pytest.fixture(scope="session")
-def amd(tmp_path_factory: pytest.TempPathFactory) -> SimulatedAmd:
-    return SimulatedAmd.load_or_create(tmp_path_factory.mktemp("amd"), now=datetime.now(UTC))
+def amd() -> SimulatedAmd:
+    return broker_support.amd()
 
 
 @pytest.fixture

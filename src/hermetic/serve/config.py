@@ -108,8 +108,8 @@ class Limits(_Table, frozen=True, kw_only=True):
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1024
     queue: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 32
     request_seconds: Annotated[float, msgspec.Meta(gt=0, le=24 * 3600)] = 300.0
-    receipts: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 20_000
-    receipts_per_key: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 5_000
+    receipts: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 5_000
+    receipts_per_key: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1_000
 
 
 class EngineConfig(_Table, frozen=True, kw_only=True):
@@ -121,7 +121,10 @@ class EngineConfig(_Table, frozen=True, kw_only=True):
 
 
 class ServerConfig(_Table, frozen=True, kw_only=True):
-    """The whole configuration, its paths already absolute.  ``keyset_hours`` is how long the attested keys live."""
+    """The whole configuration, its paths already absolute.
+
+    ``keyset_hours`` is how long the attested keys live; the server stops with them, and its next start makes new ones.
+    """
 
     service: Annotated[str, msgspec.Meta(pattern=r"\A[\x21-\x7e]{1,128}\Z")]
     model: ModelConfig
@@ -130,7 +133,7 @@ class ServerConfig(_Table, frozen=True, kw_only=True):
     listen: ListenConfig = ListenConfig()
     limits: Limits = Limits()
     engine: EngineConfig = EngineConfig()
-    keyset_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 7)] = 24 * 7
+    keyset_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 31)] = 24 * 6
 
 
 def load_config(path: Path | str) -> tuple[ServerConfig, Digest]:

@@ -81,17 +81,17 @@ class Completions:
             alternatives=request.alternatives,
             include_usage=request.include_usage,
         )
-        with service.receipts.exchange(
-            principal, endpoint=scope["path"], chat_id=answer.id, received=body, forwarded=asked
-        ) as exchange:
 
-            async def work() -> None:
-                async with service.admission.slot(deadline), contextlib.aclosing(deadline.each(self._ask(asked))) as it:
-                    await (send_stream if request.stream else send_whole)(send, answer, it, exchange)
+        async def work() -> None:
+            async with service.admission.slot(deadline), contextlib.aclosing(deadline.each(self._ask(asked))) as pieces:
+                with service.receipts.exchange(
+                    principal, endpoint=scope["path"], chat_id=answer.id, received=body, forwarded=asked
+                ) as exchange:
+                    await (send_stream if request.stream else send_whole)(send, answer, pieces, exchange)
+                observation(scope).usage = exchange.usage
 
-            async with asyncio.timeout_at(deadline.at + _SLOW_READER):
-                await while_connected(receive, work())
-            observation(scope).usage = exchange.usage
+        async with asyncio.timeout_at(deadline.at + _SLOW_READER):
+            await while_connected(receive, work())
 
 
 def chat_completions(service: Service) -> Completions:

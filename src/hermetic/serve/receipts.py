@@ -9,6 +9,7 @@ is pending.  Only who asked may fetch it.  Everything is kept in memory, within 
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import time
 from collections import deque
@@ -144,16 +145,14 @@ class Receipts:
 
     def _complete(self, owner: Principal | None, facts: Facts) -> None:
         file = self._issue(facts)
-        if owner is None:
-            self._batch.add(file.commitment, lambda inclusion: None)
-            return
-        kept = _Kept(owner, file)
+        if owner is not None:
+            self._keep(facts.receipt_id, _Kept(owner, file))
+        # Only the leaf waits for the log, so that a log that is down does not fill the memory with receipts.
+        self._batch.add(file.commitment, functools.partial(self._placed, facts.receipt_id))
 
-        def placed(inclusion: Inclusion) -> None:
+    def _placed(self, receipt_id: str, inclusion: Inclusion) -> None:
+        if kept := self._kept.get(receipt_id):
             kept.file = kept.file.logged(inclusion)
-
-        self._batch.add(file.commitment, placed)
-        self._keep(facts.receipt_id, kept)
 
     def _keep(self, receipt_id: str, kept: _Kept) -> None:
         owned = self._owned.setdefault(kept.owner, deque())

@@ -32,6 +32,7 @@ from hermetic.wire import Digest
 __all__ = ["run"]
 
 _GRACE = 20  # seconds for answers under way when told to stop
+_MARGIN = 60  # seconds before the keys expire, for answers under way and clocks that differ
 _BACKLOG = 1024
 _IDLE = 75  # seconds a connection may say nothing
 
@@ -134,6 +135,11 @@ async def _serve(parts: Parts, listener: socket.socket, log: EventLog) -> None:
         assembly.service.admission.stop()
         server.should_exit = True
 
+    def expire() -> None:
+        log.note("the attested keys expire: start again to make new ones")
+        stop()
+
+    loop.call_later(parts.attester.keyset.not_after - time.time() - _MARGIN, expire)
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError, RuntimeError):  # only the main thread may
             loop.add_signal_handler(number, stop)
