@@ -50,6 +50,7 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
         (('name = "toy"', 'name = "a model"'), r"s\.toml:5: "),
         (('version = "1"', "version = 1"), r"s\.toml:8: "),
         (('service = "clinic-chat"\n', ""), "service"),
+        (('bundle = "sealed"', 'bundle = ""'), r"s\.toml:6: .*path"),
         (("manifest_digest = ", 'manifest_digest = "x" #'), "manifest_digest"),
         (("key = ", 'key = "ed25519:x" #'), "base64"),
         (("http://127.0.0.1:8443", "ftp://127.0.0.1"), r"broker\.url"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,6 +180,14 @@ def test_a_changed_ciphertext_is_refused(tmp_path: Path) -> None:
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte[0] ^ 1]))
         assert "changed" in str(refusal(house, config)["text"])
+
+
+def test_an_address_that_is_taken(tmp_path: Path) -> None:
+    house = ServedHouse(tmp_path, real=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = house.server_config("http://127.0.0.1:1").replace(b"port = 0", b"port = %d" % port)
+        assert refusal(house, config)["code"] == "listen"
 
 
 def test_a_broker_that_does_not_answer(tmp_path: Path) -> None:

@@ -11,15 +11,13 @@ from hermetic.serve.engine import EngineFailed
 
 __all__ = ["remove_listener"]
 
-_GRACE = 10.0  # seconds
 
-
-def remove_listener(path: str) -> None:
+def remove_listener(path: str, *, grace: float = 10.0) -> None:
     """Shuts down every socket bound to the unix ``path`` and waits until its owner has closed it.
 
-    Blocking, a few milliseconds.  Raises EngineFailed if it stays: the server then does not start.
+    Blocking, a few milliseconds.  Raises EngineFailed if it stays for ``grace`` seconds: no server starts then.
     """
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + grace
     while True:
         listeners = [number for number in _descriptors() if _bound_to(number, path)]
         if not listeners:

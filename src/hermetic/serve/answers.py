@@ -64,13 +64,9 @@ class Answer:
             told += event(self._head(self.chunk) | {"choices": [], "usage": _usage(piece.usage)})
         return told
 
-    def document(self, piece: Piece) -> bytes:
-        """The whole answer, joined into one piece that has ended."""
-        if piece.usage is None:
-            raise ValueError("the answer has not ended")
-        return msgspec.json.encode(
-            self._head(self.whole) | {"choices": [self._choice(piece)], "usage": _usage(piece.usage)}
-        )
+    def document(self, piece: Piece, usage: Usage) -> bytes:
+        """The whole answer, joined into one piece."""
+        return msgspec.json.encode(self._head(self.whole) | {"choices": [self._choice(piece)], "usage": _usage(usage)})
 
     def _part(self, piece: Piece) -> dict[str, Any]:
         """A choice within a chunk."""

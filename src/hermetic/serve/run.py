@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 import uvloop
@@ -29,7 +29,7 @@ from hermetic.serve.model import SealedModel
 from hermetic.serve.observe import EventLog
 from hermetic.wire import Digest
 
-__all__ = ["run"]
+__all__ = ["run", "serve"]
 
 _GRACE = 20  # seconds for answers under way when told to stop
 _MARGIN = 60  # seconds before the keys expire, for answers under way and clocks that differ
@@ -87,7 +87,7 @@ def _run(guest: Guest, log: EventLog) -> None:
             policy=None if policy is None else Digest(policy),
         )
         try:
-            uvloop.run(_serve(parts, listener, log))
+            uvloop.run(serve(parts, listener, log))
         finally:
             engine.close()
 
@@ -111,7 +111,8 @@ def _appending(broker: BrokerClient, attester: Attester, keys: WorkloadKeys) -> 
     return append
 
 
-async def _serve(parts: Parts, listener: socket.socket, log: EventLog) -> None:
+async def serve(parts: Parts, listener: socket.socket, log: EventLog) -> None:
+    """Serves on ``listener`` until told to stop by a signal, or until the attested keys expire."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: log.fault(context.get("exception")))
     assembly = assemble(parts)
@@ -128,7 +129,8 @@ async def _serve(parts: Parts, listener: socket.socket, log: EventLog) -> None:
             timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=_GRACE,
             limit_concurrency=_BACKLOG + parts.config.engine.slots + parts.config.limits.queue,
-        )
+        ),
+        ready=lambda: log.ready(_url(listener)),
     )
 
     def stop() -> None:
@@ -144,12 +146,21 @@ async def _serve(parts: Parts, listener: socket.socket, log: EventLog) -> None:
         with contextlib.suppress(ValueError, RuntimeError):  # only the main thread may
             loop.add_signal_handler(number, stop)
     async with assembly.running():
-        log.ready(_url(listener))
         await server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn would raise them again, and end the process before receipts are in the log."""
+    """Says when it listens, and leaves signals to us: uvicorn would raise them again when it has answered, and end the
+    process before the last receipts are in the log.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -24,10 +24,11 @@ _STREAM_HEADERS = (
 async def send_whole(send: Send, answer: Answer, pieces: AsyncGenerator[Piece, None], exchange: Exchange) -> None:
     """One JSON document.  Nothing is sent before the engine has finished, so its faults still have a status."""
     whole = join([piece async for piece in pieces])
-    body = answer.document(whole)
+    usage = _usage(whole)
+    body = answer.document(whole, usage)
     exchange.sent(body)
     # The receipt is there before the answer is: whoever has the answer can ask for it.
-    exchange.finish(_usage(whole))
+    exchange.finish(usage)
     await respond(send, body, headers={"X-Receipt-Id": exchange.receipt_id})
 
 
