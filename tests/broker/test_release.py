@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from broker_support import OTHER, RESOURCE, House, Running, amd, changed, checks, other_amd, with_keyset
+from hermetic.broker import Broker
 from hermetic.channel.kem import XWingPrivateKey
 from hermetic.client.broker import BrokerClient
 from hermetic.errors import ChannelBroken, NotReleased
@@ -180,6 +182,17 @@ def test_evidence_altered_in_any_bound_field_is_denied(running: Running) -> None
 def test_an_expired_keyset_is_denied(running: Running) -> None:
     workload = with_keyset(running.house.workload(), not_after=int(time.time()) - 1)
     assert checks(running.denied(running.request(workload))) == {"keyset.expiry"}
+
+
+def test_a_simulator_does_not_move_the_brokers_clock(house: House) -> None:
+    """It signs any date it likes; believing it would let it deny everybody else."""
+    broker = Broker.open(house.config_path)
+    try:
+        challenge = broker.challenge(peer="test")["document"]
+        verdict = broker.decide(json.dumps(house.request(house.workload(), challenge=challenge)).encode())
+    finally:
+        broker.close()
+    assert (verdict.decision.outcome, verdict.dates) == ("granted", ())
 
 
 def test_a_simulator_that_the_policy_does_not_pin_is_denied(running: Running) -> None:
