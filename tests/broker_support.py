@@ -54,13 +54,6 @@ def amd() -> SimulatedAmd:
         return SimulatedAmd.load_or_create(Path(folder), now=datetime.now(UTC), product=Product.GENOA)
 
 
-@cache
-def other_amd() -> SimulatedAmd:
-    """Another installation of the simulator, whose root nobody here pins."""
-    with tempfile.TemporaryDirectory() as folder:
-        return SimulatedAmd.load_or_create(Path(folder), now=datetime.now(UTC), product=Product.GENOA)
-
-
 @dataclass(frozen=True)
 class Platform:
     """The simulated platform, started with one launch document."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from broker_support import OTHER, RESOURCE, House, Running, amd, changed, checks, other_amd, with_keyset
+from broker_support import OTHER, RESOURCE, House, Running, amd, changed, checks, with_keyset
 from hermetic.broker import Broker
 from hermetic.channel.kem import XWingPrivateKey
 from hermetic.client.broker import BrokerClient
@@ -195,9 +195,11 @@ def test_a_simulator_does_not_move_the_brokers_clock(house: House) -> None:
     assert (verdict.decision.outcome, verdict.dates) == ("granted", ())
 
 
-def test_a_simulator_that_the_policy_does_not_pin_is_denied(running: Running) -> None:
-    workload = replace(running.house.workload(), vendor=other_amd())
-    seen = running.denied(running.request(workload))
+def test_a_simulator_that_the_policy_does_not_pin_is_denied(house: House) -> None:
+    policy = house.policy_text(house.launch(), simulated_root=sha256_digest(b"another installation's root"))
+    (house.folder / house.resources[RESOURCE]["policy"]).write_text(policy)
+    with house.serving() as running:
+        seen = running.denied(running.request(house.workload()))
     assert seen.decision.machine is None
     assert any("root" in name for name in checks(seen))
 

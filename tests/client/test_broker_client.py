@@ -483,9 +483,12 @@ def test_an_answer_without_end_is_cut() -> None:
         def log_message(self, format: str, *args: object) -> None:
             return
 
-    with serving(Endless) as url, BrokerClient(url, broker_key="x") as client:
-        with pytest.raises(Malformed, match="more than"):
-            client.info()
+    with (
+        serving(Endless) as url,
+        BrokerClient(url, broker_key="x") as client,
+        pytest.raises(Malformed, match="more than"),
+    ):
+        client.info()
     assert sent[0] < most
 
 
