@@ -40,8 +40,9 @@ from hermetic.seal import (
     unwrap,
 )
 from hermetic.seal.age import SPAN, BlockFile, PayloadReader
+from hermetic.seal.age.filekey import NONCE_BYTES
 from hermetic.seal.age.parallel import Task, for_each, usable_threads
-from hermetic.seal.age.stream import CHUNK, NONCE_BYTES, SEALED_CHUNK, chunk_nonce
+from hermetic.seal.age.stream import CHUNK, SEALED_CHUNK, chunk_nonce
 from hermetic.seal.bundle import header_of
 
 MIB = 1024 * 1024

@@ -120,6 +120,15 @@ def test_bad_headers_are_refused(raw: bytes) -> None:
         read_header(io.BytesIO(raw))
 
 
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [("version 2", "not age version 1"), ("armored", "ASCII-armored"), ("another file", "not an age file")],
+)
+def test_the_refusal_says_what_it_is_instead(what: str, sentence: str) -> None:
+    with pytest.raises(Malformed, match=sentence):
+        parse_header(BAD[what])
+
+
 def test_the_good_twin_of_the_bad_ones_is_read() -> None:
     assert parse_header(example()).stanzas == (Stanza(kind="A", arguments=("b",), body=b""),)
 

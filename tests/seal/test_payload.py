@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hermetic.errors import NotAuthentic, Unavailable
+from hermetic.errors import Malformed, NotAuthentic, Unavailable
 from hermetic.seal import FileKey, open_payload, parse_header, regular_file, unwrap
 from hermetic.seal.age import SPAN, BlockFile, MemorySource, seal_file
 from hermetic.seal.age.parallel import Task, for_each
@@ -144,6 +144,20 @@ def test_a_header_of_another_file_is_refused() -> None:
     for data in (other + rest, b"x" + header + rest, rest):
         with pytest.raises(NotAuthentic):
             open_payload(key, parse_header(header), MemorySource(data))
+
+
+@pytest.mark.parametrize("more", [0, 1, 15])
+def test_a_file_that_ends_within_its_nonce_was_cut(tmp_path: Path, more: int) -> None:
+    header, key, _ = split(FILE)
+    (tmp_path / "file").write_bytes(FILE[: len(header) + more])
+    with regular_file(tmp_path / "file") as fd, pytest.raises(NotAuthentic):
+        open_payload(key, parse_header(header), BlockFile(fd))
+
+
+@pytest.mark.parametrize("length", [0, 15, 17, 32])
+def test_a_nonce_has_sixteen_bytes(length: int) -> None:
+    with pytest.raises(Malformed, match="nonce"):
+        FileKey.generate().payload_key(bytes(length))
 
 
 def test_a_wrong_file_key_opens_nothing() -> None:

@@ -26,8 +26,8 @@ def decode(text: str) -> tuple[str, bytes]:
     which may be a secret key."""
     if text not in (text.lower(), text.upper()):
         raise Malformed("a key mixes upper and lower case")
-    prefix, separator, tail = text.rpartition("1")
-    if not prefix or not separator or not all("!" <= char <= "~" for char in prefix):
+    prefix, _, tail = text.rpartition("1")
+    if not prefix or not all("!" <= char <= "~" for char in prefix):
         raise Malformed("a key has no prefix")
     try:
         symbols = [_VALUES[symbol] for symbol in tail.lower()]

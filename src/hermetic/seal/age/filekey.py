@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hermetic.errors import Malformed
 
 FILE_KEY_BYTES = 16
+NONCE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,5 +43,10 @@ class FileKey:
         return mac.finalize()
 
     def payload_key(self, nonce: bytes) -> bytes:
-        """The 32-byte key of the payload that begins with the 16-byte ``nonce`` (C2SP age, "Payload")."""
+        """The 32-byte key of the payload that begins with ``nonce`` (C2SP age, "Payload").
+
+        Raises Malformed unless it has 16 bytes: a file that ends within its nonce.
+        """
+        if len(nonce) != NONCE_BYTES:
+            raise Malformed(f"a payload begins with a nonce of {NONCE_BYTES} bytes, got {len(nonce)}")
         return self.derive(salt=nonce, info=b"payload")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from hermetic.seal.age.blocks import BlockFile, Source
-from hermetic.seal.age.filekey import FileKey
+from hermetic.seal.age.filekey import NONCE_BYTES, FileKey
 from hermetic.seal.age.header import Header, read_header
 from hermetic.seal.age.keys import Identity, Recipient
 from hermetic.seal.age.payload import OnSpan, PayloadReader, PayloadWriter
-from hermetic.seal.age.stream import NONCE_BYTES, PayloadOpener, PayloadSealer, broken_payload
+from hermetic.seal.age.stream import PayloadOpener, PayloadSealer, broken_payload
 from hermetic.seal.age.wrap import make_header, unwrap, verify_mac
 
 _READ = 1024 * 1024
@@ -37,10 +37,7 @@ def open_stream(source: BinaryIO, sink: BinaryIO, *identities: Identity) -> Head
     """
     header, _ = read_header(source)
     file_key = unwrap(header, *identities)
-    nonce = source.read(NONCE_BYTES)
-    if len(nonce) != NONCE_BYTES:
-        raise broken_payload()
-    opener = PayloadOpener(file_key.payload_key(nonce))
+    opener = PayloadOpener(file_key.payload_key(source.read(NONCE_BYTES)))
     while data := source.read(_READ):
         sink.write(opener.push(data))
     sink.write(opener.finish())

@@ -14,7 +14,6 @@ from hermetic.errors import NotAuthentic
 CHUNK = 64 * 1024
 TAG = 16
 SEALED_CHUNK = CHUNK + TAG
-NONCE_BYTES = 16
 
 
 def chunk_nonce(index: int, *, final: bool) -> bytes:
