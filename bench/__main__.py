@@ -2,7 +2,8 @@
 
     python -m bench [--only NAME …] [--quick] [--print]
 
-Figures of one run on one machine; ratios carry over better than absolutes.  ``--quick`` measures less and writes nothing.
+Figures of one run on one machine; ratios carry over better than absolutes.  ``--quick`` measures less and writes
+nothing.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def _page(results: dict[str, dict[str, Any]]) -> str:
     raw = "\n\n".join(f"`python -m bench.{name}`\n\n```json\n{json.dumps(each)}\n```" for name, each in results.items())
     return f"""# Performance
 
-Written by `make bench`, never by hand: each figure is measured together with what it stands against, in one run, and ratios are
-taken within a round. They are one run's on one machine, and carry over as ratios at best.
+Written by `make bench`, never by hand: each figure is measured together with what it stands against, in one run, and
+ratios are taken within a round. They are one run's on one machine, and carry over as ratios at best.
 
 {_machine()}
 
