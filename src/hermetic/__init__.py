@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own costs more to import than all of this
 if TYPE_CHECKING:
     from hermetic.client.openai import AsyncOpenAI, OpenAI
 
@@ -18,7 +16,9 @@ __all__ = ["AsyncOpenAI", "OpenAI", "__version__"]
 _LAZY = {"OpenAI": "hermetic.client.openai", "AsyncOpenAI": "hermetic.client.openai"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
