@@ -32,7 +32,9 @@ def test_a_certificate_that_is_fine() -> None:
     assert load_certificate(certificate("SEV-VCEK"), "leaf").common_name == "SEV-VCEK"
 
 
-@pytest.mark.parametrize("names", [(), ("SEV-VCEK", "SEV-VLEK")], ids=["none", "two"])
+@pytest.mark.parametrize(
+    "names", [(), ("SEV-VCEK", "SEV-VLEK"), ("SEV-\x1b[2JVCEK",)], ids=["none", "two", "one that clears a terminal"]
+)
 def test_exactly_one_common_name(names: tuple[str, ...]) -> None:
     with pytest.raises(Malformed, match="exactly one common name"):
         load_certificate(certificate(*names), "leaf")

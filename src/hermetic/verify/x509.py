@@ -85,8 +85,8 @@ def load_certificate(der: bytes, what: str) -> Certificate:
     except _UNREADABLE as error:
         raise Malformed(f"{what}: not a certificate that can be read") from error
     names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if len(names) != 1 or not isinstance(names[0].value, str):
-        raise Malformed(f"{what}: expected exactly one common name")
+    if len(names) != 1 or not isinstance(names[0].value, str) or not names[0].value.isprintable():
+        raise Malformed(f"{what}: expected exactly one common name, and a printable one: it is shown to people")
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise Malformed(f"{what}: expected an RSA or an elliptic-curve key")
     if any(entry.critical and entry.oid not in _UNDERSTOOD for entry in extensions):
