@@ -74,9 +74,9 @@ def init(config_path: Path, as_json: bool) -> None:
     out.print(f"  [bold]{made.log_key}[/]", soft_wrap=True)
     for name, recipient in made.recipients.items():
         fresh = "[green]made[/]" if name in made.made else "[dim]there already[/]"
-        out.print(f"{name} ({fresh}); seal for it with:")
+        out.print(f"{name} ({fresh}), {recipient[:20]}…; seal for it with:")
         out.print(f"  hermetic seal MODEL --resource {name} --version 1 --sign owner.key \\", soft_wrap=True)
-        out.print(f"    --recipient {recipient[:24]}…  [dim](whole: hermetic broker recipient {name})[/]")
+        out.print(f'    --recipient "$(hermetic broker recipient {name} --config {config_path})"', soft_wrap=True)
 
 
 @broker.command("serve")
