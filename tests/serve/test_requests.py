@@ -246,3 +246,10 @@ def test_anything_is_either_refused_or_within_the_allow_list(changes: dict[str, 
     assert request.keys() <= ENGINE_FIELDS
     assert 1 <= request["max_tokens"] <= 100
     assert all(message.keys() <= {"role", "content", "reasoning_content"} for message in request["messages"])
+
+
+def test_a_refusal_says_what_was_expected() -> None:
+    assert refused(max_tokens=CANARY).message == "max_tokens: Expected int | null, got str"
+    assert refused(messages=[{"role": CANARY, "content": ""}]).message == (
+        "messages[0].role: this value is not supported here"
+    )

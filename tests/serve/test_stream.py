@@ -18,11 +18,13 @@ import httpx2
 import msgspec
 import openai
 import pytest
+from starlette.types import ASGIApp
 
 import serve_support
 from hermetic.ledger import EventType, ReceiptFile
 from hermetic.serve.config import Limits
 from hermetic.serve.engine import EngineFailed, EngineRefused, Piece, Usage
+from hermetic.serve.guard import AnswerCut
 from hermetic.serve.issue import ABORTED
 from hermetic.sources.simulator.amd import SimulatedAmd
 from hermetic.wire import sha256_digest
@@ -178,6 +180,34 @@ def test_time_runs_out(script: Script, amd: SimulatedAmd, log: KeptLog, stream: 
     assert '"code":"timeout"' in response.text
     assert "[DONE]" not in response.text
     assert script.closed.is_set()
+
+
+def test_whoever_does_not_read_is_left(script: Script, amd: SimulatedAmd, log: KeptLog) -> None:
+    script.release.set()
+
+    async def ask(app: ASGIApp) -> None:
+        body = json.dumps(ASK | {"stream": True}).encode()
+        asked = iter([{"type": "http.request", "body": body}])
+
+        async def receive() -> Any:
+            for message in asked:
+                return message
+            await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+        headers = [(b"authorization", f"Bearer {KEY}".encode())]
+        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+        await app(scope, receive, send)
+
+    with (
+        serving(script, amd, log, request_seconds=0.1, reading_seconds=0.1) as served,
+        pytest.raises(AnswerCut),
+    ):
+        asyncio.run(ask(served.assembly.inner))
+    assert (script.closed.is_set(), script.open) == (True, 0)
 
 
 def test_slots_queue_and_refusal(scripted: Served, script: Script) -> None:

@@ -29,8 +29,6 @@ from hermetic.wire import canonical
 
 __all__ = ["Completions", "FetchReceipt", "Models", "Service", "chat_completions", "completions"]
 
-_SLOW_READER = 15.0  # seconds beyond its deadline that a client has to take what is ready
-
 _Request: TypeAlias = ChatRequest | CompletionRequest
 
 
@@ -90,7 +88,7 @@ class Completions:
                     await (send_stream if request.stream else send_whole)(send, answer, pieces, exchange)
                 observation(scope).usage = exchange.usage
 
-        async with asyncio.timeout_at(deadline.at + _SLOW_READER):
+        async with asyncio.timeout_at(deadline.at + limits.reading_seconds):
             await while_connected(receive, work())
 
 
