@@ -10,10 +10,10 @@ broker   what each request does      app, server   the same over HTTP
 from hermetic.broker.broker import OUTSIDE_TEE, Broker
 from hermetic.broker.config import BrokerConfig, Limits, Listen, ResourceClass, ResourceConfig, load_config
 from hermetic.broker.findings import Finding
-from hermetic.broker.hardening import harden
 from hermetic.broker.initialise import Initialised, initialise
 from hermetic.broker.server import BrokerServer
 from hermetic.broker.view import Seen, recipient, releases
+from hermetic.guest.hardening import harden
 
 __all__ = [
     "OUTSIDE_TEE",

@@ -16,13 +16,13 @@ import uvloop
 from hermetic.client.broker import BrokerClient, LeafSigner
 from hermetic.errors import HermeticError, Misconfigured
 from hermetic.guest import Guest
+from hermetic.guest.hardening import harden, silence
 from hermetic.identity import ED25519, Attester
 from hermetic.ledger import Inclusion
 from hermetic.serve.app import Parts, assemble, seal
 from hermetic.serve.batch import Append
 from hermetic.serve.config import EngineConfig, parse_config
 from hermetic.serve.engine import Engine
-from hermetic.serve.hardening import harden, silence
 from hermetic.serve.keys import WorkloadKeys
 from hermetic.serve.llama import LlamaEngine
 from hermetic.serve.model import SealedModel

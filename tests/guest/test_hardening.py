@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from hermetic.serve.hardening import Hardening
+from hermetic.guest.hardening import Hardening
 
 PROBE = """
 import ctypes, json, resource
 from pathlib import Path
-from hermetic.serve.hardening import harden
+from hermetic.guest.hardening import harden
 if {limited}:
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
 found = harden()
@@ -54,7 +54,7 @@ def test_the_summary_claims_no_more_than_holds() -> None:
 def test_a_silenced_process_has_one_way_to_speak() -> None:
     code = (
         "import os, sys\n"
-        "from hermetic.serve.hardening import silence\n"
+        "from hermetic.guest.hardening import silence\n"
         "print('before', flush=True)\n"
         "own = silence()\n"
         "print('CANARY'); sys.stderr.write('CANARY'); os.write(1, b'CANARY'); os.write(2, b'CANARY')\n"
