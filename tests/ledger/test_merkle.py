@@ -242,6 +242,22 @@ def test_the_empty_tree_has_one_root_and_no_proof() -> None:
             verify_consistency(**(truth | lie))
 
 
+def test_a_proof_says_why_it_fails_before_anything_is_hashed() -> None:
+    tree = leaves(7)
+    inclusion: dict[str, Any] = {"leaf": tree[6], "index": 6, "size": 7, "root": mth(tree)}
+    inclusion["proof"] = inclusion_proof(6, 7, nodes_of(tree))
+    for index in (-1, 7):
+        with pytest.raises(NotAuthentic, match="is not in a tree"):
+            verify_inclusion(**(inclusion | {"index": index}))
+    with pytest.raises(NotAuthentic, match="is not a subtree"):
+        verify_subtree_inclusion(leaf=tree[1], index=1, start=1, end=3, proof=(tree[2],), subtree_root=mth(tree[1:3]))
+    consistency: dict[str, Any] = {"old_size": 3, "old_root": mth(tree[:3]), "new_size": 7, "new_root": mth(tree)}
+    proof = consistency_proof(3, 7, nodes_of(tree))
+    for lie, reason in [((), "empty"), ((*proof, tree[0]), "too long"), (proof[:-1], "too short")]:
+        with pytest.raises(NotAuthentic, match=reason):
+            verify_consistency(**consistency, proof=lie)
+
+
 def test_hashes_of_another_length_are_refused() -> None:
     tree = leaves(2)
     with pytest.raises(NotAuthentic, match="32 bytes"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hermetic.errors import Malformed, NotAuthentic
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic
 from hermetic.ledger import Log, NoteSigner, Pinned, PinnedCheckpoints, SignedCheckpoint
 from ledger_support import LOG_KEY, SIGNER, VolatileDisk, commitments
 
@@ -125,6 +125,30 @@ def test_a_refusal_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         with pytest.raises(NotAuthentic):
             attempt()
         assert path.read_bytes() == before
+
+
+def test_what_cannot_be_kept_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.json").mkdir()
+    for path in (tmp_path / "file" / "checkpoints.json", tmp_path / "folder.json"):
+        with pytest.raises(Misconfigured, match="cannot keep checkpoints"):
+            PinnedCheckpoints(path).advance(TRUE.at[15])
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "checkpoints.json"
+    PinnedCheckpoints(path).advance(TRUE.at[15])
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
+    try:
+        with pytest.raises(Misconfigured, match="cannot keep checkpoints"):
+            PinnedCheckpoints(path).advance(TRUE.at[20], TRUE.proof(15, 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoints.json", "checkpoints.json.lock"}
 
 
 def test_logs_are_kept_apart(tmp_path: Path) -> None:

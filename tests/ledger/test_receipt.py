@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,6 +171,7 @@ RECEIVED = {"type": "request.received", "body_hash": DIGEST}
         _changed(signature="00" * 63),
         _changed(signature="AA" * 64),
         _changed(event_log={}),
+        _changed(event_log=None),
         _events(),
         _events("request.received"),
         _events({"body_hash": DIGEST}),
@@ -191,6 +193,11 @@ RECEIVED = {"type": "request.received", "body_hash": DIGEST}
 def test_what_is_not_a_receipt_is_refused(document: object) -> None:
     with pytest.raises(Malformed):
         Receipt.from_json(document)
+
+
+def test_a_signature_has_64_bytes() -> None:
+    with pytest.raises(Malformed, match="64 bytes"):
+        replace(receipt(), signature=bytes(63))
 
 
 def test_a_name_that_appears_twice_is_refused() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hermetic.errors import Malformed, NotAuthentic
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic
 from hermetic.ledger.checkpoint import SignedCheckpoint, open_checkpoint
 from hermetic.ledger.merkle import HASH_SIZE, verify_consistency
 from hermetic.ledger.note import VerifierKey
@@ -139,9 +139,12 @@ class PinnedCheckpoints:
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
-            document = parse_object(self._path.read_bytes(), what="pinned checkpoints")
+            data = self._path.read_bytes()
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise self._fault(error) from error
+        document = parse_object(data, what="pinned checkpoints")
         for entry in document.values():
             if not isinstance(entry, dict) or entry.keys() != {"log_key", "newest", "earlier"}:
                 raise Malformed("pinned checkpoints: an entry is damaged", fix=f"look at {self._path}")
@@ -155,21 +158,29 @@ class PinnedCheckpoints:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self._path)
-        except BaseException:
+        except OSError as error:
+            raise self._fault(error) from error
+        finally:
             Path(temporary).unlink(missing_ok=True)
-            raise
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            import fcntl
-        except ImportError:  # not POSIX
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(self._path.with_name(self._path.name + ".lock"), "w", encoding="ascii")  # noqa: SIM115
+        except OSError as error:
+            raise self._fault(error) from error
+        with file:
+            try:
+                import fcntl
+            except ImportError:  # not POSIX
+                pass
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
-            return
-        with open(self._path.with_name(self._path.name + ".lock"), "w", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+    def _fault(self, error: OSError) -> Misconfigured:
+        return Misconfigured(f"cannot keep checkpoints in {self._path}: {error.strerror}", code="pins_unwritable")
 
 
 def _entry(pinned: Pinned, log_key: VerifierKey) -> dict[str, Any]:

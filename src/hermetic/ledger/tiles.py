@@ -121,10 +121,9 @@ def parse_bundle(data: bytes, *, width: int) -> tuple[bytes, ...]:
     position = 0
     while position < len(data) and len(entries) < width:
         end = position + 2 + int.from_bytes(data[position : position + 2], "big")
-        if position + 2 > len(data) or end > len(data):
-            raise Malformed("entry bundle: it ends inside an entry")
         entries.append(data[position + 2 : end])
         position = end
+    # Inside an entry the data would have ended before ``position``.
     if position != len(data) or len(entries) != width:
         raise Malformed(f"entry bundle: expected exactly {width} entries")
     return tuple(entries)
