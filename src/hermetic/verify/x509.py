@@ -85,7 +85,7 @@ def load_certificate(der: bytes, what: str) -> Certificate:
     except _UNREADABLE as error:
         raise Malformed(f"{what}: not a certificate that can be read") from error
     names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if len(names) != 1 or not isinstance(names[0].value, str) or not names[0].value.isprintable():
+    if len(names) != 1 or not str(names[0].value).isprintable():
         raise Malformed(f"{what}: expected exactly one common name, and a printable one: it is shown to people")
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise Malformed(f"{what}: expected an RSA or an elliptic-curve key")
@@ -96,7 +96,7 @@ def load_certificate(der: bytes, what: str) -> Certificate:
         parsed=parsed,
         subject=subject,
         digest=sha256_digest(der),
-        common_name=names[0].value,
+        common_name=str(names[0].value),
         public_key=key,
         extensions=MappingProxyType({value.oid.dotted_string: value.value for value in unrecognized}),
     )

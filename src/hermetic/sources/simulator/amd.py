@@ -127,7 +127,7 @@ class SimulatedAmd:
     def leaf_template(self, platform: SnpPlatform, *, now: datetime) -> CertificateTemplate:
         """The certificate of :meth:`chip_key`.  A VCEK's lives seven years from the installation, a VLEK's one."""
         vlek = platform.signing_key is SigningKey.VLEK
-        not_before = _midnight(now) if vlek else self._installation.created
+        not_before = _yesterday(now) if vlek else self._installation.created
         return CertificateTemplate(
             common_name="SEV-VLEK" if vlek else "SEV-VCEK",
             serial=1,  # AMD's are zero, which the library that signs here refuses
@@ -138,12 +138,12 @@ class SimulatedAmd:
         )
 
     def crl_template(self, *, now: datetime) -> CrlTemplate:
-        """An empty list of the day."""
-        return CrlTemplate(this_update=_midnight(now), next_update=_midnight(now) + _CRL_LIFE)
+        """An empty list of the day, valid for 30."""
+        return CrlTemplate(this_update=_yesterday(now), next_update=_yesterday(now) + _CRL_LIFE)
 
     def _leaf_of_the_day(self, platform: SnpPlatform, now: datetime) -> bytes:
         vlek = platform.signing_key is SigningKey.VLEK
-        of = (vlek, platform.reported(self.product), _midnight(now))
+        of = (vlek, platform.reported(self.product), _yesterday(now))
         return self._once(of, lambda: self._sign_leaf(self.leaf_template(platform, now=now), vlek))
 
     def _crl_of_the_day(self, now: datetime) -> bytes:
@@ -173,5 +173,6 @@ class SimulatedAmd:
         return HKDF(algorithm=hashes.SHA384(), length=length, salt=None, info=info).derive(self._installation.seed)
 
 
-def _midnight(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+def _yesterday(now: datetime) -> datetime:
+    """The midnight before the last: what is signed today already held for a verifier whose clock is a little behind."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
