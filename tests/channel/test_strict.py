@@ -379,6 +379,11 @@ def test_other_fields_are_refused_before_they_are_sealed(field: tuple[bytes, byt
 def test_other_heads_are_refused_before_they_are_sealed() -> None:
     with pytest.raises(Malformed, match="fit"):
         seal(fields=((b"x", bytes(b"a" * 60_000)), (b"y", bytes(b"a" * 6_000))))
+    with pytest.raises(Malformed, match="header field"):
+        seal(fields=((b"x", bytes(b"a" * 70_000)),))
+    for issued_at, nonce in ((-1, bytes(16)), (2**64, bytes(16)), (0, bytes(15)), (0, bytes(17))):
+        with pytest.raises(Malformed, match="nonce"):
+            strict.RequestHead(issued_at=issued_at, nonce=nonce, shape=0, fields=()).encode()
     for shape in (1, 8, 17, 255):
         with pytest.raises(Malformed, match="shape"):
             seal(shape=shape)
@@ -407,6 +412,13 @@ def test_no_bytes_make_a_head_fail_otherwise(data: bytes) -> None:
         except ChannelBroken:
             continue
         assert head.encode() == data
+
+
+def test_a_head_cut_anywhere_is_refused_where_it_ends() -> None:
+    head = strict.RequestHead(issued_at=1, nonce=bytes(16), shape=0, fields=FIELDS).encode()
+    for length in range(len(head)):
+        with pytest.raises(ChannelBroken, match="too early"):
+            strict.RequestHead.decode(head[:length])
 
 
 def test_values_show_no_secret() -> None:

@@ -230,6 +230,12 @@ def test_answers_in_clear_are_nobodys(status: int, profile: Profile) -> None:
     assert len(says.seen) == 1
 
 
+def test_a_sealed_answer_is_a_200_outside() -> None:
+    says = Says(502, strict.CONTENT_TYPE)
+    with client("http://localhost", inner=says) as http, pytest.raises(Unavailable):
+        http.post("/v1/chat/completions", content=b"x")
+
+
 def test_a_refused_request_says_what_may_be_wrong(url: str) -> None:
     class Moved(httpx2.BaseTransport):
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
