@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["stack_support"]  # here, so that every folder's tests share one running stack
+
 _EXPECTED = tomllib.loads((Path(__file__).parent / "skips.toml").read_text(encoding="utf-8"))
 
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

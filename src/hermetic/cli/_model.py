@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hermetic.errors import Misconfigured, NotAuthentic
 
-__all__ = ["LICENCE", "NAME", "check_model", "find_model"]
+__all__ = ["LICENCE", "NAME", "check_gguf", "check_model", "find_model"]
 
 NAME = "smollm2-135m-instruct"
 LICENCE = "Apache-2.0"
@@ -24,6 +24,17 @@ def find_model() -> Path:
     if not found:
         raise Misconfigured("the demo's model is not installed", code="no_model", fix=_INSTALL)
     return found[0]
+
+
+def check_gguf(path: Path) -> None:
+    """Raises Misconfigured unless ``path`` is named and begins as the one format that is served."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+    if magic != b"GGUF" or path.suffix != ".gguf":
+        raise Misconfigured(f"{path} is no GGUF file", code="no_model", fix="give a model that ends in .gguf")
 
 
 def check_model(path: Path) -> None:

@@ -68,7 +68,7 @@ def chat(
     api_key = _api_key(target, api_key_file)
     history: list[Message] = [{"role": "system", "content": system}] if system else []
     with SealedClient(target.url, verifier(target)) as client:
-        name = model or _first_model(client, api_key)
+        name = _choose_model(client, model, api_key)
         _greet(client, name)
 
         def ask(question: str) -> ChatStream:
@@ -109,13 +109,16 @@ def _api_key(target: Target, path: Path | None) -> str | None:
     return os.environ.get("HERMETIC_API_KEY") or target.api_key()
 
 
-def _first_model(client: SealedClient, api_key: str | None) -> str:
+def _choose_model(client: SealedClient, wanted: str | None, api_key: str | None) -> str:
+    """``wanted`` if it is served, else the first that is.  Asking for the list has the server verified."""
     from hermetic.client.chat import list_models
 
     names = list_models(client, api_key=api_key)
     if not names:
         raise Misconfigured("the server lists no model")
-    return names[0]
+    if wanted is not None and wanted not in names:
+        raise Misconfigured(f"the server has no model {wanted}", fix=f"it serves {', '.join(names)}")
+    return wanted or names[0]
 
 
 def _greet(client: SealedClient, model: str) -> None:

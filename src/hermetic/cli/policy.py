@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hermetic.cli import EXIT_INCOMPLETE
 from hermetic.cli._files import read_file
 from hermetic.cli._show import console
 from hermetic.errors import Misconfigured, NotAuthentic
@@ -77,10 +78,11 @@ def new(
     simulated_root: str | None,
     allow_simulated: bool,
     profile: str,
-) -> None:
+) -> int:
     """Write a policy: from a launch document you computed, or from what a server says now.
 
-    From URL it is trust on first use, for development only: whoever answers today is pinned.
+    From URL it is trust on first use, for development only: whoever answers today is pinned.  A production policy needs
+    floors for the firmware too, which you add by hand: exit code 3 and a message say so.
 
     \b
     Examples:
@@ -110,6 +112,17 @@ def new(
             )
         text = _first_use(str(url), allow_simulated)
     click.echo(text, nl=False)
+    return _say_missing(text)
+
+
+def _say_missing(text: str) -> int:
+    """What must still be written by hand before the policy loads, on standard error; the exit code."""
+    from hermetic.policy import Policy, lint
+
+    missing = [finding for finding in lint(Policy.parse_unlinted(text.encode())) if finding.refuses]
+    for finding in missing:
+        click.echo(f"not complete [{finding.code}]: {finding.message}\n  → {finding.fix}", err=True)
+    return EXIT_INCOMPLETE if missing else 0
 
 
 def _read_launch(path: Path) -> LaunchDocument:

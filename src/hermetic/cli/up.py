@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -42,15 +43,14 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
       hermetic up --model my-model.gguf --port 9000
       hermetic up --json | head -1
     """
-    from hermetic.cli._model import NAME, check_model, find_model
+    from hermetic.cli._model import NAME, check_gguf, check_model, find_model
     from hermetic.cli._stack import Stack, free_port, interruptible
 
     if model is None:
         model, name = find_model(), NAME
         check_model(model)
-    elif not model.is_file():
-        raise Misconfigured(f"there is no file {model}")
     else:
+        check_gguf(model)
         name = "".join(
             letter if letter.isascii() and (letter.isalnum() or letter in ".-_") else "-" for letter in model.stem
         )
@@ -63,10 +63,13 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
     with (folder / "log.jsonl").open("ab") as log, interruptible():
         _claim(log, folder)
         running: list[Process] = []
+        began = log.seek(0, os.SEEK_END)
         try:
             _start(stack, model, log, running, out)
             _announce(stack, as_json)
             _wait(running)
+        except Unavailable as error:
+            raise _explained(error, Path(log.name), began) from error
         finally:
             for process in reversed(running):
                 process.stop()
@@ -149,6 +152,18 @@ def _wait(running: list[Process]) -> None:
         for process in running:
             if (code := process.poll()) is not None:
                 raise Unavailable(f"{process.name} ended with exit code {code}", code="process_ended")
+
+
+def _explained(error: Unavailable, log: Path, began: int) -> Unavailable:
+    """With the reason that the process itself gave last, from ``began`` on in its log."""
+    reason = ""
+    with log.open("rb") as file:
+        file.seek(began)
+        for line in file:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                entry = json.loads(line)
+                reason = f": {entry['text']}" if entry["event"] == "refused" else reason
+    return Unavailable(f"{error.message}{reason}", code=error.code, fix=f"everything it said: {log}")
 
 
 def _default_folder() -> Path:

@@ -14,7 +14,7 @@ from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED
 from hermetic.cli._files import read_file, save_file
 from hermetic.cli._show import checks_json, checks_table, console, simulated_banner, summary
 from hermetic.cli._target import Target, resolve, verification_options, verifier
-from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
+from hermetic.errors import Malformed, Misconfigured, Refused
 
 if TYPE_CHECKING:
     from hermetic.client.attest import Verifier
@@ -64,7 +64,7 @@ def verify(
     source = what or target.url
     try:
         report, claims = _from_file(saved, judge, nonce, at) if saved else _from_server(target, judge, save)
-    except (NotAuthentic, Malformed) as error:
+    except Refused as error:
         return _print(Result(source=source, checks=error.checks, error=error), as_json=as_json, verbose=verbose)
     result = Result(source=source, checks=claims.checks, report=report, claims=claims)
     if judge.policy is not None:
