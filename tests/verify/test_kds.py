@@ -91,7 +91,13 @@ def test_what_is_odd(oid: str, value: str) -> None:
         LeafIdentity.from_extensions(GENOA | {OID + oid: bytes.fromhex(value)})
 
 
-@pytest.mark.parametrize("text", ["a\nb", "caf\xe9", "x" * 128])
+def test_a_bare_identity_that_looks_like_a_string() -> None:
+    hwid = b"\x04\x40" + bytes(62)
+    assert LeafIdentity.from_extensions(GENOA | {OID + "4": hwid}).hwid == hwid
+    assert LeafIdentity.from_extensions(GENOA | {OID + "4": b"\x04\x40" + hwid}).hwid == hwid
+
+
+@pytest.mark.parametrize("text", ["", "a\nb", "caf\xe9", "x" * 128])
 def test_a_provider_is_short_and_printable(text: str) -> None:
     """It is shown to a person, and named in a policy."""
     vlek = {oid: value for oid, value in GENOA.items() if oid != OID + "4"}

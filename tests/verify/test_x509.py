@@ -14,7 +14,14 @@ from cryptography.x509.oid import NameOID
 
 from hermetic.errors import Malformed, NotAuthentic
 from hermetic.sources.simulator.snp_platform import SnpPlatform
-from hermetic.verify.x509 import load_certificate, load_crl, require_issued, require_unrevoked
+from hermetic.verify.x509 import (
+    Certificate,
+    load_certificate,
+    load_crl,
+    require_authority,
+    require_issued,
+    require_unrevoked,
+)
 from snp_support import NOW, issue, keys, simulated
 
 RSASSA_PSS = bytes.fromhex("2a864886f70d01010a")
@@ -44,6 +51,73 @@ def test_a_key_of_a_kind_that_amd_does_not_use() -> None:
     key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
     with pytest.raises(Malformed, match="RSA or an elliptic-curve key"):
         load_certificate(certificate("SEV-VCEK", key=key), "leaf")
+
+
+def authority(
+    constraints: x509.BasicConstraints | None, usage: x509.KeyUsage | None, *, critical: bool = True
+) -> Certificate:
+    """An RSA-4096 certificate with these two extensions."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SEV-Genoa")])
+    key = keys().ask.public_key()
+    builder = x509.CertificateBuilder(name, name, key, 1, NOW, NOW + timedelta(days=1))
+    if constraints is not None:
+        builder = builder.add_extension(constraints, critical=critical)
+    if usage is not None:
+        builder = builder.add_extension(usage, critical=True)
+    der = builder.sign(keys().ask, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
+    return load_certificate(der, "intermediate")
+
+
+def usage(*, certificates: bool = True, lists: bool = True) -> x509.KeyUsage:
+    return x509.KeyUsage(True, False, False, False, False, certificates, lists, False, False)
+
+
+DEPTH_0 = x509.BasicConstraints(ca=True, path_length=0)
+
+
+def test_an_authority() -> None:
+    require_authority(authority(DEPTH_0, usage()), path_length=0, signs_crls=True)
+    require_authority(authority(DEPTH_0, usage(lists=False)), path_length=0, signs_crls=False)
+    require_authority(authority(x509.BasicConstraints(True, None), usage()), path_length=None, signs_crls=True)
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        pytest.param(lambda: authority(None, usage()), id="no constraints"),
+        pytest.param(lambda: authority(DEPTH_0, None), id="no usage"),
+        pytest.param(lambda: authority(DEPTH_0, usage(), critical=False), id="constraints that may be ignored"),
+        pytest.param(lambda: authority(x509.BasicConstraints(True, 1), usage()), id="another depth"),
+        pytest.param(lambda: authority(DEPTH_0, usage(certificates=False)), id="signs no certificates"),
+        pytest.param(lambda: authority(DEPTH_0, usage(lists=False)), id="signs no lists"),
+    ],
+)
+def test_no_authority(certificate: Callable[[], Certificate]) -> None:
+    with pytest.raises(NotAuthentic):
+        require_authority(certificate(), path_length=0, signs_crls=True)
+
+
+def test_a_leaf_that_says_it_is_no_authority() -> None:
+    leaf = authority(x509.BasicConstraints(ca=False, path_length=None), usage())
+    with pytest.raises(NotAuthentic):
+        require_authority(leaf, path_length=None, signs_crls=True)
+
+
+def test_a_list_with_an_entry_that_speaks_of_another_issuer() -> None:
+    """An indirect list: what it says of a serial number is not about our issuer's certificates."""
+    other = x509.CertificateIssuer([x509.DNSName("other.example")])
+    for critical in (False, True):
+        entry = x509.RevokedCertificateBuilder(7, NOW).add_extension(other, critical=critical).build()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ARK-Genoa")])
+        builder = x509.CertificateRevocationListBuilder(
+            name, NOW, NOW + timedelta(days=1), revoked_certificates=[entry]
+        )
+        der = builder.sign(keys().ark, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
+        if critical:
+            with pytest.raises(Malformed):
+                load_crl(der)
+        else:
+            load_crl(der)
 
 
 @pytest.mark.parametrize("name", ["leaf", "crl"])

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from hermetic.errors import Malformed, NotAuthentic
 from hermetic.wire import Digest, sha256_digest
@@ -215,8 +215,7 @@ def _require_pss(signed: x509.Certificate | x509.CertificateRevocationList, what
     except _UNREADABLE as error:
         raise NotAuthentic(f"{what} states an algorithm that cannot be read") from error
     stated = (
-        signed.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
-        and isinstance(scheme, padding.PSS)
+        isinstance(scheme, padding.PSS)
         and isinstance(scheme.mgf, padding.MGF1)
         and (hash_name, scheme.mgf._algorithm.name, scheme._salt_length) == ("sha384", "sha384", _SALT)
     )
