@@ -189,24 +189,22 @@ def _wrong(name: str, message: str, fix: str = "") -> Misconfigured:
     return Misconfigured(f"{name}: {message}", code="config_malformed", fix=fix)
 
 
-_PLACE = re.compile(r"at `\$\.?(?P<place>[\w.]*)`$")
-_NAMED = re.compile(r"field `(?P<field>\w+)`")
+_PLACE = re.compile(r"at `\$\.?([\w.]*)`$")
+_NAMED = re.compile(r"field `(\w+)`")
 
 
 def _line(text: str, fault: str) -> str:
-    """``:<line>`` of the field that a validation fault names, if it can be found."""
-    place = _PLACE.search(fault)
-    named = _NAMED.search(fault)
-    path = [part for part in (place["place"] if place else "").split(".") if part]
-    path += [named["field"]] if named else []
-    if not path:
-        return ""
-    *tables, field = path
+    """``:<line>`` of the field or table that a validation fault names, if it can be found."""
+    place, named = _PLACE.search(fault), _NAMED.search(fault)
+    wanted = ".".join(found[1] for found in (place, named) if found and found[1])
     table = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[([\w.]+)\]", line):
-            table = header[1]
-        found = re.match(rf"\s*{re.escape(field)}\s*=", line) if table == ".".join(tables) else None
-        if found or (header and header[1] == ".".join(path)):
+            name = table = header[1]
+        elif key := re.match(r"\s*(\w+)\s*=", line):
+            name = f"{table}.{key[1]}" if table else key[1]
+        else:
+            continue
+        if name == wanted:
             return f":{number}"
     return ""
