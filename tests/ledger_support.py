@@ -61,8 +61,8 @@ def nodes_of(tree: tuple[bytes, ...]) -> Nodes:
     return lambda level, index: mth(tree[index << level : (index + 1) << level])
 
 
-class PowerLoss(BaseException):
-    """The machine stopped.  Not an Exception: nothing may catch it and go on."""
+class Stopped(BaseException):
+    """The process or the whole machine stopped.  Not an Exception: nothing may catch it and go on."""
 
 
 @dataclass
@@ -73,10 +73,10 @@ class _File:
 
 
 class VolatileDisk:
-    """A disk whose power can fail before any operation, and which then keeps only what it must.
+    """A disk whose process can be killed, or power fail, before any operation; it then keeps only what it must.
 
-    After a failure each unsynced write of a file may have happened, or not, or in part; of unsynced changes to names,
-    a prefix has happened, as a journalling file system keeps it.  ``choose`` decides.
+    After a power failure each unsynced write of a file may have happened, or not, or in part; of unsynced changes to
+    names, a prefix has happened, as a journalling file system keeps it.  ``choose`` decides.
     """
 
     def __init__(self, *, fail_before: int | None = None) -> None:
@@ -107,6 +107,15 @@ class VolatileDisk:
         disk._durable_names = dict(disk._names)
         return disk
 
+    def after_kill(self, *, fail_before: int | None = None) -> VolatileDisk:
+        """The disk that the next process finds: nothing is lost, and nothing is more durable than it was."""
+        disk = VolatileDisk(fail_before=fail_before)
+        disk.shown = self.shown
+        disk._names = self._names
+        disk._durable_names = self._durable_names
+        disk._unsynced_names = self._unsynced_names
+        return disk
+
     def lock(self) -> None:
         self._step()
 
@@ -125,14 +134,6 @@ class VolatileDisk:
         def apply(content: bytearray) -> None:
             content.extend(bytes(max(0, offset - len(content))))
             content[offset : offset + len(data)] = data
-
-        self._change(name, apply)
-
-    def truncate(self, name: str, size: int) -> None:
-        self._step()
-
-        def apply(content: bytearray) -> None:
-            del content[size:]
 
         self._change(name, apply)
 
@@ -169,7 +170,7 @@ class VolatileDisk:
 
     def _step(self) -> None:
         if self.operations == self._fail_before:
-            raise PowerLoss
+            raise Stopped
         self.operations += 1
 
     def _change(self, name: str, apply: Callable[[bytearray], None]) -> None:

@@ -154,6 +154,30 @@ def test_a_log_is_created_once_and_opened_only_where_it_is(tmp_path: Path) -> No
         LogReader.load(FolderDisk(tmp_path / "b"), log_key=LOG_KEY)
 
 
+@pytest.mark.parametrize("leftover", [b"", b"half a no", b"x" * 1000])
+def test_what_a_crash_left_beside_the_log_does_not_count(tmp_path: Path, leftover: bytes) -> None:
+    tmp_path.joinpath("checkpoint.next").write_bytes(leftover)
+    new_log(tmp_path, 3).close()
+    tmp_path.joinpath("checkpoint.next").write_bytes(leftover)
+    with tmp_path.joinpath("entries").open("ab") as entries:
+        entries.write(leftover)
+    with Log.open(FolderDisk(tmp_path), signer=SIGNER) as log:
+        assert not tmp_path.joinpath("checkpoint.next").exists()
+        assert log.append(commitments(3, 2)).checkpoint.root == mth(leaves(5))
+    Log.open(FolderDisk(tmp_path), signer=SIGNER).close()
+
+
+def test_a_note_that_was_signed_and_not_put_in_its_place_is(tmp_path: Path) -> None:
+    with new_log(tmp_path, 3) as log:
+        before = log.checkpoint.note
+        after = log.append(commitments(3, 300)).checkpoint
+    tmp_path.joinpath("checkpoint").write_bytes(before)
+    tmp_path.joinpath("checkpoint.next").write_bytes(after.note)
+    with Log.open(FolderDisk(tmp_path), signer=SIGNER) as log:
+        assert log.checkpoint == after
+    assert tmp_path.joinpath("checkpoint").read_bytes() == after.note
+
+
 def test_a_log_does_not_open_under_another_key_or_name(tmp_path: Path) -> None:
     new_log(tmp_path, 3).close()
     for other in [
@@ -229,6 +253,7 @@ def test_the_cache_of_tile_roots_is_never_believed(tmp_path: Path) -> None:
         with Log.open(FolderDisk(tmp_path), signer=SIGNER) as log:
             assert log.checkpoint == head
             assert log.append(commitments(700, 1)).checkpoint.root == mth(leaves(701))
+        assert (tmp_path / "tiles").read_bytes()[:64] == mth(leaves(256)) + mth(leaves(512)[256:])
         new_entries = (tmp_path / "entries").read_bytes()[: 32 * 700]
         (tmp_path / "entries").write_bytes(new_entries)
         (tmp_path / "checkpoint").write_bytes(head.note)

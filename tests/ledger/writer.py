@@ -38,10 +38,6 @@ class DeadlyDisk(FolderDisk):
         self._count(f"write {name}")
         super().write(name, offset, data)
 
-    def truncate(self, name: str, size: int) -> None:
-        self._count(f"truncate {name}")
-        super().truncate(name, size)
-
     def sync(self, name: str) -> None:
         self._count(f"sync {name}")
         super().sync(name)

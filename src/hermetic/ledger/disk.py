@@ -34,9 +34,6 @@ class Disk(Protocol):
     def write(self, name: str, offset: int, data: bytes) -> None:
         """Writes ``data`` at ``offset``.  Visible, not durable."""
 
-    def truncate(self, name: str, size: int) -> None:
-        """Cuts the file to ``size`` bytes.  Visible, not durable."""
-
     def sync(self, name: str) -> None:
         """Makes the file's content durable."""
 
@@ -100,9 +97,6 @@ class FolderDisk:
             written = os.pwrite(file, view, offset)
             offset += written
             view = view[written:]
-
-    def truncate(self, name: str, size: int) -> None:
-        os.ftruncate(self._open(name, os.O_RDWR | os.O_CREAT), size)
 
     def sync(self, name: str) -> None:
         os.fsync(self._open(name, os.O_RDWR))

@@ -8,8 +8,8 @@ One append:
 4. rename it to ``checkpoint``, and sync the folder;
 5. only now show it to anyone.
 
-A crash before 3 leaves entries that no signature covers: they were never acknowledged and are cut off.  A crash after 3
-leaves a signed note with all its entries durable: it is completed.  So everything acknowledged is there again, and
+A crash before 3 leaves entries that no signature covers: they were never acknowledged and do not count.  A crash after
+3 leaves a signed note with all its entries durable: it is completed.  So everything acknowledged is there again, and
 every note that was signed and kept is continued.  A write that *fails* stops the log until it is opened again, because
 after a failed sync nobody knows what the disk holds.
 """
@@ -63,8 +63,8 @@ class Log(LogReader):
         with _disk_faults(), _locked(disk):
             if disk.size(CHECKPOINT) or disk.size(ENTRIES):
                 raise Misconfigured("the folder already holds a log", code="log_exists", fix="open it instead")
+            disk.remove(_NEXT)  # of a creation that a crash cut short
             disk.write(ENTRIES, 0, b"")
-            disk.sync(ENTRIES)
             head = sign_checkpoint(Checkpoint(origin=signer.name, size=0, root=EMPTY_ROOT), signer)
             _publish(disk, head)
             return cls(disk, load_tree(disk, [head]), head, signer)
@@ -132,7 +132,6 @@ class Log(LogReader):
 
 
 def _publish(disk: Disk, head: SignedCheckpoint) -> None:
-    disk.truncate(_NEXT, 0)
     disk.write(_NEXT, 0, head.note)
     disk.sync(_NEXT)
     disk.sync_folder()
@@ -157,12 +156,9 @@ def _recover(disk: Disk, log_key: VerifierKey) -> tuple[SignedCheckpoint, TiledT
     else:
         tree = load_tree(disk, [head])
         disk.remove(_NEXT)
-    # 2. Entries that no note covers were never acknowledged.
-    disk.truncate(ENTRIES, head.size * ENTRY_SIZE)
-    disk.sync(ENTRIES)
     disk.sync_folder()
+    # 2. Entries that no note covers were never acknowledged; the next append overwrites them.
     # 3. The cache of tile roots is whole again, so that what is written behind it lies in its place.
-    disk.truncate(TILES, 0)
     disk.write(TILES, 0, tree.tile_roots())
     return head, tree
 
