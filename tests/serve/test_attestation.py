@@ -33,7 +33,7 @@ def test_the_native_report_verifies(served: Served, amd: SimulatedAmd) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("nonce", [secrets.token_hex(32), None])
+@pytest.mark.parametrize("nonce", ["ab" * 32, None])
 def test_the_aci_report_verifies(served: Served, amd: SimulatedAmd, nonce: str | None) -> None:
     response = httpx2.get(served.url + ACI, params={} if nonce is None else {"nonce": nonce})
     document = response.json()
