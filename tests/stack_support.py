@@ -173,17 +173,27 @@ def descendants(pid: int) -> set[int]:
     """The processes below ``pid``, whichever of its threads started them."""
     found: set[int] = set()
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
+        for child in map(int, _read(children).split()):
             found |= {child} | descendants(child)
     return found
 
 
 def alive(pid: int) -> bool:
     """Whether it still runs; one that ended and was not waited for does not."""
+    state = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return bool(state) and state[0] != "Z"
+
+
+def command_line(pid: int) -> list[str]:
+    return _read(Path(f"/proc/{pid}/cmdline")).split("\0")
+
+
+def _read(path: Path) -> str:
+    """What the kernel says of a process; nothing once it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return path.read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return ""
 
 
 def eventually(read: Callable[[], T], *, until: Callable[[T], bool]) -> T:

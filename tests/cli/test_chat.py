@@ -106,12 +106,25 @@ def test_a_wrong_key_and_a_wrong_model(stack: Up) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--save", "there"], ["--api-key-file", "no-such-file", "Hello"], ["--temperature", "9", "Hello"]]
+    "arguments",
+    [
+        ["--save", "FOLDER"],
+        ["--save", "EMPTY/below", "Hello"],
+        ["--api-key-file", "no-such-file", "Hello"],
+        ["--api-key-file", "EMPTY", "Hello"],
+        ["--temperature", "9", "Hello"],
+    ],
+    ids=" ".join,
 )
-def test_wrong_usage(stack: Up, arguments: list[str]) -> None:
-    done = stack.hermetic("chat", *arguments)
+def test_wrong_usage(stack: Up, tmp_path: Path, arguments: list[str]) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    words = [word.replace("EMPTY", str(empty)).replace("FOLDER", str(tmp_path / "there")) for word in arguments]
+    done = stack.hermetic("chat", *words)
     assert done.returncode == 2
+    assert done.stdout == ""
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "there").exists()
 
 
 def test_nobody_there(stack: Up, stranger: Home) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hermetic.errors import Misconfigured
 
-__all__ = ["read_file", "read_secret", "save_file"]
+__all__ = ["make_folder", "read_file", "read_secret", "save_file"]
 
 
 def read_file(path: Path) -> bytes:
@@ -27,6 +27,14 @@ def read_secret(path: Path) -> str:
     if not secret:
         raise Misconfigured(f"{path} holds no key")
     return secret
+
+
+def make_folder(path: Path) -> None:
+    """A folder for its owner alone, unless it is there already.  Raises Misconfigured."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Misconfigured(f"cannot make {path}: {error.strerror}") from error
 
 
 def save_file(path: Path, data: bytes) -> None:

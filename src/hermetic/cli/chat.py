@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hermetic.cli._files import read_secret, save_file
+from hermetic.cli._files import make_folder, read_secret, save_file
 from hermetic.cli._show import console, simulated_banner, summary
 from hermetic.cli._target import Target, resolve, verification_options, verifier
 from hermetic.errors import HermeticError, Misconfigured
@@ -64,6 +64,8 @@ def chat(
     url, prompt = _split(words)
     if save is not None and prompt is None:
         raise Misconfigured("--save keeps one exchange: it needs a prompt")
+    if save is not None:
+        make_folder(save)  # now, not when the answer is there and cannot be kept
     target = resolve(url, policy, allow_simulated)
     api_key = _api_key(target, api_key_file)
     history: list[Message] = [{"role": "system", "content": system}] if system else []
@@ -168,10 +170,6 @@ def _save(client: SealedClient, stream: ChatStream, api_key: str | None, folder:
     from hermetic.wire import canonical
 
     receipt = fetch_receipt(client, stream.receipt_id, api_key=api_key)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise Misconfigured(f"cannot make {folder}: {error.strerror}") from error
     save_file(folder / "request.json", stream.request)
     save_file(folder / "response.sse", stream.response)
     save_file(folder / "receipt.json", canonical(receipt.to_json()))
