@@ -316,7 +316,9 @@ def test_nothing_is_sealed_after_the_end() -> None:
         sealer.finish()
 
 
-@pytest.mark.parametrize(("length", "bucket"), [(65_533, None), (509, 512), (1, 600), (1, 256), (65_533, 131_072)])
+@pytest.mark.parametrize(
+    ("length", "bucket"), [(65_533, None), (509, 512), (1020, 512), (1, 600), (1, 256), (65_533, 131_072)]
+)
 def test_a_frame_is_a_bucket_and_its_content_fits(length: int, bucket: int | None) -> None:
     _, sealer = exchange()
     with pytest.raises(ChannelBroken, match="do not fit"):

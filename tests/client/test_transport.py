@@ -173,11 +173,53 @@ class Cut(httpx2.BaseTransport):
         return httpx2.Response(answer.status_code, headers=answer.headers, content=body[: self._length])
 
 
+class AsyncCut(httpx2.AsyncBaseTransport):
+    """:class:`Cut`, for asyncio."""
+
+    def __init__(self, length: int) -> None:
+        self._cut = Cut(length)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        await request.aread()
+        return await asyncio.to_thread(self._cut.handle_request, request)
+
+
+class Breaks(httpx2.BaseTransport):
+    """A network that passes on a whole answer, and then the connection breaks."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer = httpx2.HTTPTransport().handle_request(request)
+        return httpx2.Response(answer.status_code, headers=answer.headers, stream=BreakingStream(answer.read()))
+
+
+class BreakingStream(httpx2.SyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+        raise httpx2.RemoteProtocolError("peer closed the connection")
+
+
 @pytest.mark.parametrize("length", [0, 16, 32, 300, 32 + 533, 32 + 533 + 533, 32 + 4 * 533])
 def test_a_cut_answer_never_looks_whole(url: str, length: int) -> None:
     with client(url, inner=Cut(length)) as http, pytest.raises(ChannelBroken) as refusal:
         http.post("/stream", content=b"x")
     assert refusal.value.code in ("truncated", "channel_broken")
+
+    async def run() -> None:
+        async with async_client(url, inner=AsyncCut(length)) as http:
+            await http.post("/stream", content=b"x")
+
+    with pytest.raises(ChannelBroken):
+        asyncio.run(run())
+
+
+def test_a_connection_that_breaks_after_a_proved_end_spoils_nothing(url: str) -> None:
+    with client(url, inner=Breaks()) as http:
+        assert http.post("/stream", content=b"x").content == b"".join(support.EVENTS)
+    with client(url, inner=Breaks(), profile=Profile.EHBP) as http, pytest.raises(ChannelBroken):
+        http.post("/stream", content=b"x")
 
 
 def test_a_connection_that_breaks_inside_an_answer_is_a_cut_answer(url: str) -> None:
@@ -423,9 +465,22 @@ def test_it_is_tried_once_more_and_not_for_ever() -> None:
     assert len(says.seen) == 2
 
 
-def test_an_upload_cannot_be_repeated(url: str) -> None:
+def test_neither_an_upload_nor_a_prompt_is_repeated(url: str) -> None:
     with client(url, Attest(OLD, session())) as http, pytest.raises(ChannelBroken) as refusal:
-        http.post("/echo", content=iter([b"x"]))
+        http.request("GET", "/echo", content=iter([b"x"]))
+    assert refusal.value.code == "key_changed"
+
+    async def run() -> None:
+        sessions = [session(), OLD]
+
+        async def attest() -> Session:
+            return sessions.pop()
+
+        async with httpx2.AsyncClient(transport=AsyncSealedTransport(url, attest), base_url=url) as http:
+            await http.post("/echo", content=b"x")
+
+    with pytest.raises(ChannelBroken) as refusal:
+        asyncio.run(run())
     assert refusal.value.code == "key_changed"
 
 
@@ -469,6 +524,13 @@ def test_no_connection_and_no_answer_stay_the_clients_own_errors() -> None:
         inner = transport_httpx.SealedTransport(SealedTransport(base, session))
         with httpx.Client(transport=inner, base_url=base) as old, pytest.raises(httpx.ReadTimeout):
             old.post("/echo", content=b"x", timeout=0.2)
+    with (
+        served(channel(Application())) as base,
+        client(base) as http,
+        http.stream("POST", "/endless", content=b"x", timeout=0.2) as answer,
+        pytest.raises(httpx2.ReadTimeout),
+    ):
+        answer.read()
     with client(base) as http, pytest.raises(httpx2.ConnectError):
         http.post("/echo", content=b"x")
 
