@@ -88,6 +88,11 @@ def test_verbose_shows_the_evidence_in_full(stranger: Home, saved: tuple[Path, l
     assert nonce in "".join(shown.split())
 
 
+def test_outcomes_are_never_cut(stack: Up, stranger: Home, saved: tuple[Path, list[str]]) -> None:
+    shown = stranger.hermetic("verify", saved[0], *stack.accepted, COLUMNS="60").stdout
+    assert "○ not performed " in shown
+
+
 # Incomplete: nothing is wrong, and not everything was shown
 
 

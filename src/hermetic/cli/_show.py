@@ -47,7 +47,9 @@ def checks_table(checks: Sequence[Check], *, verbose: bool = False) -> Table:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False, expand=True)
-    table.add_column(no_wrap=True)
+    # An outcome is never cut: "not perfor…" must not be what stands beside a check that did not happen.
+    marks = [Text.from_markup(_MARK[outcome]) for outcome in {check.outcome for check in checks}]
+    table.add_column(no_wrap=True, min_width=max((mark.cell_len for mark in marks), default=0))
     table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_column(ratio=1, style="dim", overflow="fold" if verbose else "ellipsis", no_wrap=not verbose)
     heading = ""
@@ -89,5 +91,6 @@ def simulated_banner(out: Console, claims: Claims) -> None:
     """Says SIMULATED wherever a simulated platform is shown, from the root that verified and from nothing else."""
     if claims.simulated:
         out.print(
-            "[black on yellow] SIMULATED [/] this TEE is software: it proves the chain, not secrecy from its machine"
+            "[black on yellow] SIMULATED [/] this TEE is software: it proves the chain, not secrecy from its machine",
+            soft_wrap=True,
         )
