@@ -61,7 +61,9 @@ class Proxy:
         if body is None:
             await _refuse(send, 413, "too_large", f"the request is larger than {_MAX_BODY} bytes")
             return
-        target = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+        # The bytes as the tool wrote them: a path that was decoded would be another path when it is encoded again.
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        target = f"{path}?{query}" if query else path
         request = self._client.build_request(scope["method"], target, headers=self._forwarded(headers), content=body)
         await self._pass_on(request, send)
 
