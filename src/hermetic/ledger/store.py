@@ -157,8 +157,8 @@ def _recover(disk: Disk, log_key: VerifierKey) -> tuple[SignedCheckpoint, TiledT
         tree = load_tree(disk, [head])
         disk.remove(_NEXT)
     disk.sync_folder()
-    # 2. Entries that no note covers were never acknowledged; the next append overwrites them.
-    # 3. The cache of tile roots is whole again, so that what is written behind it lies in its place.
+    # 2. Entries that no note covers were never acknowledged, and the next append overwrites them.  The cache of tile
+    #    roots is made whole, so that what is written behind it lies in its place.
     disk.write(TILES, 0, tree.tile_roots())
     return head, tree
 
