@@ -36,7 +36,7 @@ def _document(**changes: Any) -> dict[str, Any]:
         pytest.param([], id="not an object"),
         pytest.param(_document(extra=1), id="an unknown member"),
         pytest.param({"tee": SEV_SNP, "evidence": "AAAA"}, id="a missing member"),
-        pytest.param(_document(tee="tdx"), id="a TEE that this version does not know"),
+        pytest.param(_document(tee="abacus"), id="a TEE that this version does not know"),
         pytest.param(_document(tee=["sev-snp"]), id="a TEE that is not text"),
         pytest.param(_document(evidence=None), id="no evidence"),
         pytest.param(_document(evidence="AAA"), id="base64 without padding"),

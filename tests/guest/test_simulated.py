@@ -18,7 +18,7 @@ import pytest
 
 from guest_support import CONFIG
 from hermetic.errors import Misconfigured, NotAuthentic, Unavailable
-from hermetic.evidence import EvidenceBundle, parse_evidence
+from hermetic.evidence import EvidenceBundle, SnpReport
 from hermetic.guest import LaunchPlan, Program, enter, plan_launch
 from hermetic.guest.installation import Installation
 from hermetic.guest.simulated import SimulatedPlatform
@@ -135,7 +135,7 @@ def test_its_evidence_carries_the_launch_digest_and_verifies_under_the_pinned_ro
     bundle = EvidenceBundle.from_json(json.loads(launch("attest")[1]))
     now = datetime.now(UTC)
     claims = verify(bundle, roots=(simulated_root(vendor.root_digest),), now=now, report_data=bytes(range(64)))
-    report = parse_evidence(bundle)
+    report = SnpReport.from_bytes(bundle.evidence)
     assert claims.root.simulated
     assert f"sha256:{report.host_data.hex()}" == plan("attest").document.digest
     assert report.measurement == SIMULATED_MEASUREMENT

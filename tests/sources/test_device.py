@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermetic.errors import Malformed, Unavailable
-from hermetic.evidence import SEV_SNP, EvidenceBundle, parse_evidence
+from hermetic.evidence import SEV_SNP, EvidenceBundle, SnpReport
 from hermetic.identity import LaunchDocument
 from hermetic.sources.simulator.device import (
     MESSAGE_LIMIT,
@@ -88,14 +88,15 @@ def test_evidence_is_over_the_report_data_that_was_asked_for(device: SimulatedDe
     report_data = os.urandom(64)
     bundle = device.collect(report_data)
     verify(bundle, roots=roots(simulated()), now=NOW, report_data=report_data)
-    assert parse_evidence(bundle).host_data == HOST_DATA
+    assert SnpReport.from_bytes(bundle.evidence).host_data == HOST_DATA
     assert device.tee == bundle.tee
 
 
 def test_threads_share_it_and_get_their_own_answers(device: SimulatedDevice) -> None:
     wanted = [os.urandom(64) for _ in range(32)]
     with ThreadPoolExecutor(8) as pool:
-        assert [parse_evidence(bundle).report_data for bundle in pool.map(device.collect, wanted)] == wanted
+        bundles = pool.map(device.collect, wanted)
+        assert [SnpReport.from_bytes(bundle.evidence).report_data for bundle in bundles] == wanted
 
 
 def test_the_handover_is_what_the_platform_gave(device: SimulatedDevice) -> None:

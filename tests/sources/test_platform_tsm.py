@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hermetic.errors import Malformed, Unavailable
-from hermetic.evidence import parse_evidence
+from hermetic.evidence import SnpReport
 from hermetic.sources.tsm import TsmSource
 from hermetic.verify import simulated_root, verify
 from hermetic.wire import sha256_digest
@@ -69,7 +69,7 @@ def test_concurrent_requests_get_their_own_report_data(mount: Mount) -> None:
     with ThreadPoolExecutor(8) as pool:
         sources = [one, two] * (len(wanted) // 2)
         bundles = pool.map(lambda source, data: source.collect(data), sources, wanted)
-        assert [parse_evidence(bundle).report_data for bundle in bundles] == wanted
+        assert [SnpReport.from_bytes(bundle.evidence).report_data for bundle in bundles] == wanted
     assert os.listdir(folder) == []
 
 
@@ -77,7 +77,8 @@ def test_concurrent_requests_get_their_own_report_data(mount: Mount) -> None:
 @pytest.mark.parametrize("knob", ["busy=2", "intruder=2"])
 def test_a_disturbed_request_is_tried_again(mount: Mount, knob: str) -> None:
     report_data = os.urandom(64)
-    assert parse_evidence(TsmSource(mount(knob)).collect(report_data)).report_data == report_data
+    bundle = TsmSource(mount(knob)).collect(report_data)
+    assert SnpReport.from_bytes(bundle.evidence).report_data == report_data
 
 
 @needs_fuse

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import SEV_SNP, EvidenceBundle, Product, SigningKey
 from hermetic.policy.snp import SnpPolicy, appraise_snp
-from hermetic.verify import AMD_ROOTS, Outcome, PlatformClaims, verify
+from hermetic.verify import AMD_ROOTS, Outcome, SnpClaims, verify
 from hermetic.verify.x509 import load_certificate, load_crl
 from snp_support import NOW, RECORDED, amd_chain, amd_crl, endorsed, issue, recorded, roots, simulated
 from vectors import needs_vectors
@@ -43,10 +43,12 @@ def bundle(entry: dict[str, Any], **endorsements: bytes | None) -> EvidenceBundl
     return endorsed(whole, **endorsements)
 
 
-def verified(entry: dict[str, Any], at: datetime | None = None, **endorsements: bytes | None) -> PlatformClaims:
+def verified(entry: dict[str, Any], at: datetime | None = None, **endorsements: bytes | None) -> SnpClaims:
     whole = bundle(entry, **endorsements)
     required = "crl" in whole.endorsements
-    return verify(whole, roots=AMD_ROOTS, now=at or entry["at"], report_data=None, crl_required=required)
+    claims = verify(whole, roots=AMD_ROOTS, now=at or entry["at"], report_data=None, crl_required=required)
+    assert isinstance(claims, SnpClaims)
+    return claims
 
 
 def test_every_recorded_file_has_its_entry() -> None:

@@ -1,18 +1,27 @@
 """Bytes → what they say.  Nothing here is believed yet: only :mod:`hermetic.verify` decides what is authentic.
 
-One module for each kind of evidence (``snp``; later ``tdx``, ``sgx``, ``nvidia``, ``nitro``, ``tpm``, ``azure``,
+One module for each kind of evidence (``snp``, ``tdx``, ``sgx``; later ``nvidia``, ``nitro``, ``tpm``, ``azure``,
 ``cca``), and ``bundle``: how evidence and its endorsements travel together.
 """
 
+from hermetic.evidence._dcap_header import QuoteHeader
+from hermetic.evidence._dcap_signature import QuoteSignature
 from hermetic.evidence._snp_bits import GuestPolicy, GuestPolicyFlag, PlatformFlag, PlatformInfo, SigningKey
 from hermetic.evidence._snp_tcb import Product, Tcb, TcbVersion
-from hermetic.evidence.bundle import SEV_SNP, Evidence, EvidenceBundle, EvidenceSource, parse_evidence
+from hermetic.evidence.bundle import SEV_SNP, SGX, TDX, Evidence, EvidenceBundle, EvidenceSource, parse_evidence
+from hermetic.evidence.sgx import EnclaveAttributes, EnclaveFlag, EnclaveReport, SgxQuote
 from hermetic.evidence.snp import Cpuid, EcdsaSignature, FirmwareVersion, SnpReport
+from hermetic.evidence.tdx import TdAttributes, TdFlag, TdReport, TdxQuote
 
 __all__ = [
     "SEV_SNP",
+    "SGX",
+    "TDX",
     "Cpuid",
     "EcdsaSignature",
+    "EnclaveAttributes",
+    "EnclaveFlag",
+    "EnclaveReport",
     "Evidence",
     "EvidenceBundle",
     "EvidenceSource",
@@ -22,9 +31,16 @@ __all__ = [
     "PlatformFlag",
     "PlatformInfo",
     "Product",
+    "QuoteHeader",
+    "QuoteSignature",
+    "SgxQuote",
     "SigningKey",
     "SnpReport",
     "Tcb",
     "TcbVersion",
+    "TdAttributes",
+    "TdFlag",
+    "TdReport",
+    "TdxQuote",
     "parse_evidence",
 ]

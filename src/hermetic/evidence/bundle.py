@@ -8,13 +8,15 @@ from types import MappingProxyType
 from typing import Protocol
 
 from hermetic.errors import Malformed
+from hermetic.evidence.sgx import SgxQuote
 from hermetic.evidence.snp import REPORT_LENGTH, SnpReport
+from hermetic.evidence.tdx import TdxQuote
 from hermetic.wire import b64decode, b64encode
 
-SEV_SNP = "sev-snp"
+SEV_SNP, TDX, SGX = "sev-snp", "tdx", "sgx"
 
-Evidence = SnpReport
-"""Anything that :func:`parse_evidence` can return.  A union as soon as there is a second kind."""
+Evidence = SnpReport | TdxQuote | SgxQuote
+"""Anything that :func:`parse_evidence` can return."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,20 @@ class _Format:
     endorsements: Mapping[str, int]
 
 
-# One line for each kind of evidence: tdx, sgx, nvidia, nitro, azure and cca come here.
+_QUOTE_LENGTH = 16384
+_INTEL = MappingProxyType(
+    {
+        "tcb_info": 65536,
+        "tcb_info_chain": 8192,
+        "qe_identity": 16384,
+        "qe_identity_chain": 8192,
+        "pck_crl": 65536,
+        "pck_crl_chain": 8192,
+        "root_crl": 65536,
+    }
+)
+
+# One line for each kind of evidence: nvidia, nitro, azure and cca come here.
 FORMATS: Mapping[str, _Format] = MappingProxyType(
     {
         SEV_SNP: _Format(
@@ -34,6 +49,8 @@ FORMATS: Mapping[str, _Format] = MappingProxyType(
             max_evidence=REPORT_LENGTH,
             endorsements=MappingProxyType({"leaf": 8192, "intermediate": 8192, "root": 8192, "crl": 65536}),
         ),
+        TDX: _Format(parse=TdxQuote.from_bytes, max_evidence=_QUOTE_LENGTH, endorsements=_INTEL),
+        SGX: _Format(parse=SgxQuote.from_bytes, max_evidence=_QUOTE_LENGTH, endorsements=_INTEL),
     }
 )
 
@@ -42,9 +59,12 @@ FORMATS: Mapping[str, _Format] = MappingProxyType(
 class EvidenceBundle:
     """Raw evidence of one TEE and what its vendor says about it.  Nothing in it is believed yet.
 
-    ``tee`` is ``"sev-snp"``.  There, ``evidence`` is the attestation report and the ``endorsements`` are ``leaf`` (VCEK
-    or VLEK), ``intermediate`` (ASK or ASVK), ``root`` (ARK) and ``crl`` (the ARK's), in DER.  Raises Malformed for an
-    unknown TEE, an unknown endorsement, or anything longer than its kind can be.
+    ``tee`` is ``"sev-snp"``: there, ``evidence`` is the attestation report and the ``endorsements`` are ``leaf`` (VCEK
+    or VLEK), ``intermediate`` (ASK or ASVK), ``root`` (ARK) and ``crl`` (the ARK's), in DER.  Or it is ``"tdx"`` or
+    ``"sgx"``: a DCAP quote, which brings its own certificates, and Intel's collateral.  Of that, ``tcb_info`` and
+    ``qe_identity`` are whole answers of Intel's service, byte for byte; ``pck_crl`` and ``root_crl`` are DER; the three
+    ``…_chain`` are PEM, signer first.  Raises Malformed for an unknown TEE, an unknown endorsement, or anything longer
+    than its kind can be.
     """
 
     tee: str

@@ -51,7 +51,7 @@ class TdxQuote:
         return cls(header=header, body=body, signature=QuoteSignature.from_bytes(signature, version=header.version))
 
     def signed_bytes(self) -> bytes:
-        """The bytes that the attestation key signs, all before the signature's length: parsing loses nothing of them."""
+        """What the attestation key signs: all before the signature's length.  Parsing loses nothing of it."""
         body = self.body.to_bytes()
         prefix = b"" if self.header.version == 4 else _BODY.pack(_BODY_TYPE[len(body)], len(body))
         return self.header.to_bytes() + prefix + body

@@ -24,10 +24,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hermetic.evidence import FirmwareVersion, GuestPolicyFlag, PlatformFlag, Product, SigningKey, SnpReport, Tcb
+from hermetic.evidence import (
+    SEV_SNP,
+    FirmwareVersion,
+    GuestPolicyFlag,
+    PlatformFlag,
+    Product,
+    SigningKey,
+    SnpReport,
+    Tcb,
+)
 from hermetic.policy._snp_lint import SnpFinding, lint_snp
 from hermetic.policy._snp_table import PRODUCTION_PRODUCTS, SnpPolicy, TcbFloor
-from hermetic.verify import Check, Outcome, PlatformClaims
+from hermetic.verify import Check, Outcome, PlatformClaims, SnpClaims
 
 __all__ = ["PRODUCTION_PRODUCTS", "SnpFinding", "SnpPolicy", "TcbFloor", "appraise_snp", "lint_snp"]
 
@@ -60,7 +69,12 @@ _PLATFORM_FLAGS = (
 
 
 def appraise_snp(claims: PlatformClaims, policy: SnpPolicy) -> tuple[Check, ...]:
-    """Every check that ``policy`` asks for, passed and failed.  Decides nothing: the caller refuses if one failed."""
+    """Every check that ``policy`` asks for, passed and failed.  Decides nothing: the caller refuses if one failed.
+
+    Claims of another TEE fail the one check that says so: nothing here could judge the rest.
+    """
+    if not isinstance(claims, SnpClaims):
+        return (_check("tee", "The platform is one that we can judge", "SNP 12", False, SEV_SNP, claims.tee),)
     report = claims.report
     return (
         *_guest_policy(report, policy),
@@ -222,7 +236,7 @@ def _guest(report: SnpReport, policy: SnpPolicy) -> Iterator[Check]:
         yield _member("image-id", "The guest is an image we want", section, report.image_id, policy.image_ids)
 
 
-def _hardware(claims: PlatformClaims, policy: SnpPolicy) -> Iterator[Check]:
+def _hardware(claims: SnpClaims, policy: SnpPolicy) -> Iterator[Check]:
     # 12. Whose hardware it is.
     section = "SNP 12: AMD 57230"
     yield _check(

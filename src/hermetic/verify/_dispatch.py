@@ -7,13 +7,17 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from hermetic.errors import Misconfigured
-from hermetic.evidence import SEV_SNP, EvidenceBundle
+from hermetic.evidence import SEV_SNP, SGX, TDX, EvidenceBundle
 from hermetic.verify._claims import PlatformClaims
 from hermetic.verify.roots import Root, require_distinct
+from hermetic.verify.sgx import verify_sgx
 from hermetic.verify.snp import verify_snp
+from hermetic.verify.tdx import verify_tdx
 
 # One line for each kind of evidence, as in hermetic.evidence.bundle.
-VERIFIERS: Mapping[str, Callable[..., PlatformClaims]] = MappingProxyType({SEV_SNP: verify_snp})
+VERIFIERS: Mapping[str, Callable[..., PlatformClaims]] = MappingProxyType(
+    {SEV_SNP: verify_snp, TDX: verify_tdx, SGX: verify_sgx}
+)
 
 
 def verify(

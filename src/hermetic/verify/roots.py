@@ -34,6 +34,15 @@ AMD_ROOTS = (
     _ark(Product.TURIN, "1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a"),
 )
 
+# From https://certificates.trustedservices.intel.com/Intel_SGX_Provisioning_Certification_RootCA.cer; valid until 2049.
+INTEL_ROOTS = (
+    Root(
+        name="Intel SGX Root CA",
+        sha256=Digest("sha256:44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"),
+        vendor="Intel",
+    ),
+)
+
 
 def simulated_root(digest: str) -> Root:
     """The root of one simulator installation, from a relying party's own pin (``sha256:…``).
@@ -42,7 +51,7 @@ def simulated_root(digest: str) -> Root:
     """
     if not is_digest(digest):
         raise Misconfigured("a simulated root is pinned as sha256: and 64 lowercase hex digits")
-    if any(digest == root.sha256 for root in AMD_ROOTS):
+    if any(digest == root.sha256 for root in (*AMD_ROOTS, *INTEL_ROOTS)):
         raise Misconfigured("this is the root of real hardware; it cannot be pinned as a simulated one")
     return Root(name="simulator", sha256=Digest(digest), vendor="Hermetic simulator", simulated=True)
 
@@ -51,7 +60,8 @@ def require_distinct(roots: tuple[Root, ...]) -> None:
     """Raises Misconfigured for no roots at all, and for one digest under two names (simulated *and* real, say)."""
     if not roots:
         raise Misconfigured(
-            "no roots to verify against, so nothing could be authentic", fix="give AMD_ROOTS or a policy's roots"
+            "no roots to verify against, so nothing could be authentic",
+            fix="give a vendor's or a policy's roots",
         )
     if len({root.sha256 for root in roots}) != len(roots):
         raise Misconfigured("the same root is given twice; what it proves would depend on which is found first")

@@ -21,7 +21,7 @@ from hermetic.errors import NotAuthentic
 from hermetic.evidence import SEV_SNP, EvidenceBundle, Product, SigningKey, SnpReport
 from hermetic.evidence.snp import SIGNED_LENGTH
 from hermetic.verify._checks import Checklist
-from hermetic.verify._claims import PlatformClaims
+from hermetic.verify._claims import SnpClaims
 from hermetic.verify.kds import LeafIdentity
 from hermetic.verify.roots import Root
 from hermetic.verify.x509 import (
@@ -73,7 +73,7 @@ class _Chain:
 
 def verify_snp(
     bundle: EvidenceBundle, *, roots: tuple[Root, ...], now: datetime, report_data: bytes | None, crl_required: bool
-) -> PlatformClaims:
+) -> SnpClaims:
     """The claims of an authentic report.  Parameters and errors as in :func:`hermetic.verify.verify`."""
     checks = Checklist()
     # 1. It is a report, and it comes with certificates.
@@ -92,7 +92,7 @@ def verify_snp(
     _check_signature(checks, report, chain, bundle.evidence)  # 5
     _check_identity(checks, report, chain.identity, product)  # 6
     _check_report_data(checks, report, report_data)  # 7
-    return PlatformClaims(
+    return SnpClaims(
         tee=SEV_SNP,
         root=root,
         product=product,

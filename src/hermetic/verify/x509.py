@@ -118,6 +118,12 @@ def load_crl(der: bytes) -> RevocationList:
 
 
 def require_authority(certificate: Certificate, *, path_length: int | None, signs_crls: bool) -> None:
+    """``certificate``, with an RSA key of AMD's size, has the uses of an authority: see :func:`require_uses`."""
+    require_uses(certificate, path_length=path_length, signs_crls=signs_crls)
+    _rsa_key(certificate)
+
+
+def require_uses(certificate: Certificate, *, path_length: int | None, signs_crls: bool) -> None:
     """``certificate`` may sign certificates (and lists, if ``signs_crls``), under at most ``path_length`` others."""
     find = certificate.parsed.extensions.get_extension_for_class
     try:
@@ -128,7 +134,6 @@ def require_authority(certificate: Certificate, *, path_length: int | None, sign
         raise NotAuthentic(f"{certificate.common_name} is not an authority of this depth")
     if not usage.value.key_cert_sign or (signs_crls and not usage.value.crl_sign):
         raise NotAuthentic(f"the key of {certificate.common_name} is not for this use")
-    _rsa_key(certificate)
 
 
 @lru_cache(_REMEMBERED)

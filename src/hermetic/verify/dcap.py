@@ -1,0 +1,144 @@
+"""Is this DCAP quote authentic?  The complete check-list, in order; it ends at the first failure.
+
+    DCAP 1   the bytes are one quote, exactly, with a chain of three certificates        (Quote Format, A.3 to A.5)
+    DCAP 2   PCK certificate ← platform or processor CA ← root: names, uses, signatures, validity; the root is pinned
+    DCAP 3   the PCK signed the report of a quoting enclave, and that names the attestation key
+    DCAP 4   the attestation key signed exactly header and body
+    DCAP 5   the lists of root and CA hold now and list none of: PCK, CA, signers of collateral
+    DCAP 6   Intel signed TCB info and QE identity, over the bytes as received, and both hold now
+    DCAP 7   they are for this TEE, FMSPC and PCEID
+    DCAP 8   the quoting enclave is the one of the QE identity
+    DCAP 9   TDX: signer and attributes of the module                                    (:mod:`hermetic.verify.tdx`)
+    DCAP 10  the firmware reaches a level that is not revoked; status and advisories are claims
+    DCAP 11  a second verifier agrees
+    DCAP 12  the quote carries the bytes that the caller asked for
+
+Sections are those of Intel's DCAP quote verification library.  What is *wanted* of an authentic quote (statuses,
+advisories, attributes, measurements) is for a policy to say.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from hermetic.errors import Malformed, NotAuthentic
+from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote
+from hermetic.verify._checks import Checklist
+from hermetic.verify._dcap_chain import PckChain, Revocation, check_chain, check_revocation, load_revocation
+from hermetic.verify._dcap_collateral import Collateral, check_collateral
+from hermetic.verify._dcap_enclave import check_enclave, check_signatures
+from hermetic.verify._dcap_opinion import check_opinion, installed
+from hermetic.verify.intel_collateral import TcbInfo
+from hermetic.verify.intel_pck import PckIdentity
+from hermetic.verify.intel_tcb import TcbEvaluation, TdxVersions, evaluate
+from hermetic.verify.roots import Root
+
+_REVOCATION = ("root_crl", "pck_crl", "pck_crl_chain")
+_COLLATERAL = ("tcb_info", "tcb_info_chain", "qe_identity", "qe_identity_chain")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What DCAP 2 to 11 proved: the root, what its chain says of the platform, what Intel says of its firmware."""
+
+    root: Root
+    pck: PckIdentity
+    tcb: TcbEvaluation
+    dates: tuple[datetime, ...]
+
+
+def verify_platform(
+    checks: Checklist,
+    bundle: EvidenceBundle,
+    quote: SgxQuote | TdxQuote,
+    chain: PckChain,
+    *,
+    roots: tuple[Root, ...],
+    now: datetime,
+    crl_required: bool,
+    check_module: Callable[[TcbInfo], TdxVersions | None],
+) -> Platform:
+    """DCAP 2 to 11.  ``check_module`` performs DCAP 9 and says which module versions DCAP 10 has to judge."""
+    root = check_chain(checks, chain, roots, now)  # 2
+    check_signatures(checks, quote, chain)  # 3, 4
+    collateral, lists = _load(checks, bundle, crl_required=crl_required)
+    check_revocation(checks, chain, lists, collateral.signers, now)  # 5
+    check_collateral(checks, collateral, chain, bundle.tee.upper(), now)  # 6, 7
+    check_enclave(checks, quote.signature.qe_report, collateral.qe_identity.value)  # 8
+    tdx = check_module(collateral.tcb_info.value)  # 9
+    tcb = _evaluate(checks, quote, chain, collateral, tdx)  # 10
+    check_opinion(checks, bundle, quote, collateral, chain.root_der, tcb, now, installed())  # 11
+    return Platform(root=root, pck=chain.identity, tcb=tcb, dates=_dates(chain, collateral, lists))
+
+
+def require_whole(quote: SgxQuote | TdxQuote, data: bytes) -> None:
+    """Parsing lost nothing: what the checks below read is all that there is."""
+    if quote.to_bytes() != data:
+        raise Malformed("a quote with bytes that mean nothing")
+
+
+def check_report_data(checks: Checklist, tee: str, got: bytes, expected: bytes | None) -> None:
+    """DCAP 12: freshness, keys and context are bound here; compared before any claim leaves the verifier."""
+    name, title = f"{tee}.report-data", "The quote was made over what we asked for"
+    section = "DCAP 12: Quote Format, A.3.2 and A.4.2"
+    if expected is None:
+        checks.not_performed(
+            name,
+            title,
+            section=section,
+            expected="report data of the caller's own",
+            got=f"{got[:8].hex()}…",
+            fix="compare with the report data that your own nonce makes",
+        )
+        return
+    with checks.step(name, title, section=section, expected=f"{expected[:8].hex()}…"):
+        if not hmac.compare_digest(got, expected):
+            raise NotAuthentic(
+                f"{got[:8].hex()}…", fix="it answers another question: ask for evidence over a new nonce"
+            )
+
+
+def _load(checks: Checklist, bundle: EvidenceBundle, *, crl_required: bool) -> tuple[Collateral, Revocation | None]:
+    needed = (*_COLLATERAL, *_REVOCATION) if crl_required else _COLLATERAL
+    present = dict(bundle.endorsements)
+    with checks.step(
+        "dcap.endorsements",
+        "The quote comes with Intel's collateral",
+        section="DCAP 5 and 6: Intel PCS, v4",
+        expected=", ".join(needed),
+        fix="fetch them from https://api.trustedservices.intel.com, or from your provider's cache",
+    ):
+        if missing := [name for name in needed if name not in present]:
+            raise NotAuthentic(f"none of {', '.join(missing)}")
+        collateral = Collateral.from_endorsements(present)
+        lists = load_revocation(present) if all(name in present for name in _REVOCATION) else None
+    return collateral, lists
+
+
+def _evaluate(
+    checks: Checklist, quote: SgxQuote | TdxQuote, chain: PckChain, collateral: Collateral, tdx: TdxVersions | None
+) -> TcbEvaluation:
+    tcb_info, qe_identity = collateral.tcb_info.value, collateral.qe_identity.value
+    pck = chain.identity
+    with checks.step(
+        "dcap.tcb",
+        "The firmware reaches a level that Intel vouches for",
+        section="DCAP 10: Intel DCAP, 4.1.2.4.17",
+        expected=f"one of {len(tcb_info.tcb_levels)} levels of FMSPC {pck.fmspc.hex()}, not revoked",
+        fix="the machine's operator has to update its firmware",
+    ):
+        return evaluate(tcb_info, qe_identity, pck, quote.signature.qe_report.isv_svn, tdx)
+
+
+def _dates(chain: PckChain, collateral: Collateral, lists: Revocation | None) -> tuple[datetime, ...]:
+    certificates = (chain.root, chain.issuer, chain.pck, *collateral.signers)
+    crls = () if lists is None else (lists.root_crl, lists.pck_crl)
+    return (
+        *(certificate.parsed.not_valid_before_utc for certificate in certificates),
+        *(crl.parsed.last_update_utc for crl in crls),
+        collateral.tcb_info.value.issue_date,
+        collateral.qe_identity.value.issue_date,
+    )
