@@ -1,0 +1,169 @@
+"""Stapled answers about revocation: OCSP (RFC 6960), verified offline.
+
+An answer counts if it is about this certificate of this issuer, holds at ``now``, carries the nonce that was asked for
+(where one was), is signed by the issuer itself or by a responder that the issuer named for just that, and says *good*.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from hermetic.errors import Malformed, NotAuthentic
+from hermetic.verify.x509 import Certificate
+
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
+_REMEMBERED = 64
+# SHA-1 only ever names a certificate here; what it names is then compared by serial number and signed by its issuer.
+_NAMING_HASHES = (hashes.SHA1, hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_SIGNING_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_UNDERSTOOD = {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OcspAnswer:
+    """One answer about one certificate; nothing in it is believed.  Compared by identity.
+
+    ``nonce`` is the one it repeats, None where it carries none.
+    """
+
+    parsed: ocsp.OCSPResponse = field(repr=False)
+    nonce: bytes | None
+    responders: tuple[x509.Certificate, ...] = field(repr=False)
+
+
+@lru_cache(_REMEMBERED)
+def load_ocsp(der: bytes) -> OcspAnswer:
+    """Raises Malformed on anything but one successful answer about one certificate."""
+    try:
+        parsed = ocsp.load_der_ocsp_response(der)
+        if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            raise Malformed(f"OCSP: the responder answered {parsed.response_status.name.lower().replace('_', ' ')}")
+        singles, extensions = list(parsed.responses), list(parsed.extensions)
+        _ = parsed.hash_algorithm, parsed.signature_hash_algorithm, parsed.certificate_status, parsed.serial_number
+        critical = any(entry.critical for entry in (*extensions, *parsed.single_extensions))
+        responders = tuple(parsed.certificates)
+    except _UNREADABLE as error:
+        raise Malformed("OCSP: not an answer that can be read") from error
+    if len(singles) != 1 or critical:
+        raise Malformed("OCSP: expected an answer about one certificate, without critical extensions")
+    nonces = [entry.value.nonce for entry in extensions if isinstance(entry.value, x509.OCSPNonce)]
+    return OcspAnswer(parsed=parsed, nonce=nonces[0] if nonces else None, responders=responders)
+
+
+def is_about(answer: OcspAnswer, subject: Certificate, issuer: Certificate) -> bool:
+    """Whether the answer names ``subject`` and ``issuer``: serial number, issuer's name and issuer's key (4.1.1)."""
+    parsed, algorithm = answer.parsed, answer.parsed.hash_algorithm
+    if not isinstance(algorithm, _NAMING_HASHES) or not isinstance(issuer.public_key, ec.EllipticCurvePublicKey):
+        return False
+    return (
+        parsed.serial_number == subject.parsed.serial_number
+        and parsed.issuer_name_hash == _hash(algorithm, issuer.subject.public_bytes())
+        and parsed.issuer_key_hash == _hash(algorithm, _point(issuer.public_key))
+    )
+
+
+def require_good(
+    answer: OcspAnswer, subject: Certificate, issuer: Certificate, now: datetime, *, nonce: bytes | None
+) -> None:
+    """The issuer of ``subject`` says, for ``now``, that it is not revoked.  Raises NotAuthentic with the reason."""
+    # 1. It is about this certificate.  Nothing else in the answer would say so.
+    if not is_about(answer, subject, issuer):
+        raise NotAuthentic(f"the answer is not about {subject.common_name}")
+    # 2. It answers our question, where we asked one; otherwise 3 alone bounds its age.
+    if nonce is not None and not (answer.nonce is not None and hmac.compare_digest(answer.nonce, nonce)):
+        raise NotAuthentic(f"the answer about {subject.common_name} repeats another nonce than ours")
+    # 3. It holds now.
+    first, last = answer.parsed.this_update_utc, answer.parsed.next_update_utc
+    if last is None:
+        raise NotAuthentic(f"the answer about {subject.common_name} does not say until when it holds")
+    if not first <= now < last:
+        raise NotAuthentic(
+            f"the answer about {subject.common_name} holds from {first:%Y-%m-%d %H:%M} until {last:%Y-%m-%d %H:%M}"
+        )
+    # 4. The issuer said it, or somebody whom the issuer named for it and who may speak now.
+    responder = _responder(answer, issuer)
+    if responder is not None:
+        _require_valid(responder, now)
+    _require_signed(answer, issuer, responder)
+    # 5. Good is good; revoked, on hold and unknown are not.
+    status = answer.parsed.certificate_status
+    if status is ocsp.OCSPCertStatus.REVOKED:
+        reason = answer.parsed.revocation_reason
+        raise NotAuthentic(f"{subject.common_name} is revoked ({reason.value if reason else 'no reason given'})")
+    if status is not ocsp.OCSPCertStatus.GOOD:
+        raise NotAuthentic(f"its issuer does not know {subject.common_name}")
+
+
+def _responder(answer: OcspAnswer, issuer: Certificate) -> x509.Certificate | None:
+    """The delegate that signed, by the answer's own word; None where that is the issuer itself."""
+    name, key_hash = answer.parsed.responder_name, answer.parsed.responder_key_hash
+
+    def is_named(subject: x509.Name, key: object) -> bool:
+        if name is not None:
+            return subject == name
+        return isinstance(key, ec.EllipticCurvePublicKey) and _hash(hashes.SHA1(), _point(key)) == key_hash  # noqa: S303
+
+    if is_named(issuer.subject, issuer.public_key):
+        return None
+    named = [entry for entry in answer.responders if is_named(entry.subject, entry.public_key())]
+    if len(named) != 1:
+        raise NotAuthentic("the answer does not come with the certificate of who signed it")
+    return named[0]
+
+
+@lru_cache(_REMEMBERED)
+def _require_signed(answer: OcspAnswer, issuer: Certificate, responder: x509.Certificate | None) -> None:
+    """Whoever signed was entitled to.  Remembered: none of this changes with time."""
+    key: object = issuer.public_key
+    if responder is not None:
+        _require_delegate(responder, issuer)
+        key = responder.public_key()
+    algorithm = answer.parsed.signature_hash_algorithm
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(algorithm, _SIGNING_HASHES):
+        raise NotAuthentic("the answer is not signed with ECDSA and a hash of the SHA-2 family")
+    try:
+        key.verify(answer.parsed.signature, answer.parsed.tbs_response_bytes, ec.ECDSA(algorithm))
+    except InvalidSignature as error:
+        raise NotAuthentic("the signature over the answer is wrong") from error
+
+
+def _require_delegate(responder: x509.Certificate, issuer: Certificate) -> None:
+    """``issuer`` itself named ``responder`` for answering about revocation, and for no more (RFC 6960, 4.2.2.2)."""
+    try:
+        extensions = list(responder.extensions)
+        usage = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        responder.verify_directly_issued_by(issuer.parsed)
+    except x509.ExtensionNotFound as error:
+        raise NotAuthentic("the responder is not named for answering about revocation") from error
+    except (InvalidSignature, *_UNREADABLE) as error:
+        raise NotAuthentic(f"the responder was not named by {issuer.common_name}") from error
+    if ExtendedKeyUsageOID.OCSP_SIGNING not in usage:
+        raise NotAuthentic("the responder is not named for answering about revocation")
+    if any(entry.critical and entry.oid not in _UNDERSTOOD for entry in extensions):
+        raise NotAuthentic("the responder's certificate has a critical extension that is not understood")
+
+
+def _require_valid(responder: x509.Certificate, now: datetime) -> None:
+    if not responder.not_valid_before_utc <= now <= responder.not_valid_after_utc:
+        raise NotAuthentic("the responder's certificate is not valid now")
+
+
+def _point(key: ec.EllipticCurvePublicKey) -> bytes:
+    """What the specification calls the key: the content of the BIT STRING, without its header."""
+    return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+
+
+def _hash(algorithm: hashes.HashAlgorithm, data: bytes) -> bytes:
+    digest = hashes.Hash(algorithm)
+    digest.update(data)
+    return digest.finalize()
