@@ -16,8 +16,8 @@ _MOST = 3
 def certificates_from_pem(data: bytes, what: str) -> tuple[bytes, ...]:
     """The certificates (DER) of a chain of one to three, leaf first.
 
-    Lines are of 64 or of 76 characters throughout a certificate and end in LF; after the last, one NUL may follow, which
-    C programs keep.  Raises Malformed on anything else.
+    Lines are of 64 or of 76 characters throughout a certificate and end in LF; after the last, one NUL may follow,
+    which C programs keep.  Raises Malformed on anything else.
     """
     text = data.removesuffix(b"\0")
     blocks = _BLOCK.findall(text)
