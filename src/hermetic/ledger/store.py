@@ -66,7 +66,8 @@ class Log(LogReader):
             disk.remove(_NEXT)  # of a creation that a crash cut short
             disk.write(ENTRIES, 0, b"")
             head = sign_checkpoint(Checkpoint(origin=signer.name, size=0, root=EMPTY_ROOT), signer)
-            _publish(disk, head)
+            disk.write(_NEXT, 0, head.note)
+            _put_next_in_place(disk)
             return cls(disk, load_tree(disk, [head]), head, signer)
 
     @classmethod
@@ -123,7 +124,8 @@ class Log(LogReader):
         checkpoint = Checkpoint(origin=self._signer.name, size=self._tree.size, root=self._tree.root())
         head = sign_checkpoint(checkpoint, self._signer)
         # 3. and 4.  Durable, and in its place.
-        _publish(self._disk, head)
+        self._disk.write(_NEXT, 0, head.note)
+        _put_next_in_place(self._disk)
         # The cache needs no sync: whoever reads it holds it against the signed root.
         full = size // TILE_WIDTH
         self._disk.write(TILES, full * HASH_SIZE, self._tree.tile_roots(full))
@@ -131,8 +133,9 @@ class Log(LogReader):
         self._head = head
 
 
-def _publish(disk: Disk, head: SignedCheckpoint) -> None:
-    disk.write(_NEXT, 0, head.note)
+def _put_next_in_place(disk: Disk) -> None:
+    # From the rename on anyone may read it in the folder, so content and name are durable before: a power failure may
+    # undo the rename, and recovery then finds the same note under its first name.
     disk.sync(_NEXT)
     disk.sync_folder()
     disk.rename(_NEXT, CHECKPOINT)
@@ -150,13 +153,12 @@ def _recover(disk: Disk, log_key: VerifierKey) -> tuple[SignedCheckpoint, TiledT
         pending = None
     if pending is not None and pending.size > head.size:
         tree = load_tree(disk, [head, pending])
-        disk.sync(_NEXT)
-        disk.rename(_NEXT, CHECKPOINT)
+        _put_next_in_place(disk)
         head = pending
     else:
         tree = load_tree(disk, [head])
         disk.remove(_NEXT)
-    disk.sync_folder()
+        disk.sync_folder()
     # 2. Entries that no note covers were never acknowledged, and the next append overwrites them.  The cache of tile
     #    roots is made whole, so that what is written behind it lies in its place.
     disk.write(TILES, 0, tree.tile_roots())
