@@ -64,7 +64,6 @@ class Log(LogReader):
             if disk.size(CHECKPOINT) or disk.size(ENTRIES):
                 raise Misconfigured("the folder already holds a log", code="log_exists", fix="open it instead")
             disk.remove(_NEXT)  # of a creation that a crash cut short
-            disk.write(ENTRIES, 0, b"")
             head = sign_checkpoint(Checkpoint(origin=signer.name, size=0, root=EMPTY_ROOT), signer)
             disk.write(_NEXT, 0, head.note)
             _put_next_in_place(disk)
@@ -158,7 +157,6 @@ def _recover(disk: Disk, log_key: VerifierKey) -> tuple[SignedCheckpoint, TiledT
     else:
         tree = load_tree(disk, [head])
         disk.remove(_NEXT)
-        disk.sync_folder()
     # 2. Entries that no note covers were never acknowledged, and the next append overwrites them.  The cache of tile
     #    roots is made whole, so that what is written behind it lies in its place.
     disk.write(TILES, 0, tree.tile_roots())
