@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hermetic.ledger import NoteSigner, VerifierKey
+from hermetic.ledger import Log, NoteSigner, PinnedCheckpoints, VerifierKey
 from hermetic.ledger.merkle import Nodes
 from hermetic.ledger.note import NoteSignature, SignatureType
 
@@ -190,3 +192,12 @@ class VolatileDisk:
 def commitments(start: int, count: int) -> Sequence[bytes]:
     """Entries ``start`` and following."""
     return [commitment(number) for number in range(start, start + count)]
+
+
+def admit_checkpoints(path: Path, sizes: range, together: Barrier) -> None:
+    """One process of several that remember checkpoints of one log in one file.  Here, where a new process finds it."""
+    log = Log.create(VolatileDisk(), signer=SIGNER)
+    at = {start + 1: log.append(commitments(start, 1)).checkpoint for start in range(60)}
+    for size in sizes:
+        together.wait()
+        PinnedCheckpoints(path).admit(at[size], log.consistency(size, 60))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Callable
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
 from hermetic.errors import Malformed, Misconfigured, NotAuthentic
 from hermetic.ledger import Log, NoteSigner, Pinned, PinnedCheckpoints, SignedCheckpoint
-from ledger_support import LOG_KEY, SIGNER, VolatileDisk, commitments
+from ledger_support import LOG_KEY, SIGNER, VolatileDisk, admit_checkpoints, commitments
 
 
 class History:
@@ -201,21 +200,15 @@ def test_a_damaged_file_is_refused_not_forgotten(tmp_path: Path, damage: object)
         store.advance(TRUE.at[20], TRUE.proof(15, 20))
 
 
-def _admit(path: Path, sizes: range, together: Barrier) -> None:
-    log = Log.create(VolatileDisk(), signer=SIGNER)
-    at = {start + 1: log.append(commitments(start, 1)).checkpoint for start in range(60)}
-    for size in sizes:
-        together.wait()
-        PinnedCheckpoints(path).admit(at[size], log.consistency(size, 60))
-
-
 def test_two_processes_do_not_undo_each_other(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints.json"
     log = Log.create(VolatileDisk(), signer=SIGNER)
     PinnedCheckpoints(path).advance(log.append(commitments(0, 60)).checkpoint)
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(2)
-    processes = [context.Process(target=_admit, args=(path, range(first, 59, 2), together)) for first in (1, 2)]
+    processes = [
+        context.Process(target=admit_checkpoints, args=(path, range(first, 59, 2), together)) for first in (1, 2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
