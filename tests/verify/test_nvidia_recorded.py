@@ -304,7 +304,7 @@ def test_a_manifest_of_another_product_under_the_right_name() -> None:
 
 @pytest.mark.parametrize("folder", [HOPPER, SWITCH, "blackwell-575.32"])
 def test_a_bit_of_the_bytes_of_a_report(folder: str) -> None:
-    """The written malleability list of NVIDIA reports is empty for single bits: the switch's whole, of others a part."""
+    """The written malleability list of NVIDIA reports is empty for single bits (the switch's in whole)."""
     whole, choose = recorded(folder), random.Random(folder)
     nonce = verified(whole, IN_2026).nonce
     unnoticed = []

@@ -154,7 +154,11 @@ def _text(element: Any, what: str) -> str:
 
 
 def _canonical(element: Any) -> bytes:
-    canonical: bytes = _etree().tostring(element, method="c14n", exclusive=False, with_comments=False, with_tail=False)
+    etree = _etree()
+    try:
+        canonical: bytes = etree.tostring(element, method="c14n", exclusive=False, with_comments=False, with_tail=False)
+    except etree.LxmlError as error:  # a namespace that is a relative address, for one
+        raise Malformed("manifest: it has no canonical form") from error
     return canonical
 
 

@@ -1,0 +1,154 @@
+"""Stapled answers about revocation: each requirement of RFC 6960 that makes one count has an answer that lacks it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermetic.errors import Malformed, NotAuthentic
+from hermetic.verify.ocsp import is_about, load_ocsp, require_good
+from hermetic.verify.x509 import Certificate, load_certificate
+from nvidia_forge import NOW, Entry, Template, answer, certify, device_chain, responder
+from nvidia_support import flipped
+
+SUBJECT, ISSUER, OTHER = device_chain()[1:4]
+SECOND = timedelta(seconds=1)
+
+pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
+
+
+def loaded(entry: Entry) -> Certificate:
+    return load_certificate(entry.der, "test")
+
+
+def judge(der: bytes, nonce: bytes | None = None, now: Any = NOW) -> None:
+    require_good(load_ocsp(der), loaded(SUBJECT), loaded(ISSUER), now, nonce=nonce)
+
+
+def refused(der: bytes, **asked: Any) -> str:
+    with pytest.raises(NotAuthentic) as caught:
+        judge(der, **asked)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("naming", [hashes.SHA1(), hashes.SHA256(), hashes.SHA384()], ids=repr)  # noqa: S303
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("delegated", [True, False])
+def test_a_good_answer(naming: hashes.HashAlgorithm, by_name: bool, delegated: bool) -> None:
+    delegate = responder(ISSUER) if delegated else None
+    judge(answer(SUBJECT, ISSUER, naming=naming, by_name=by_name, responder=delegate))
+
+
+def test_it_holds_from_the_first_second_until_the_last() -> None:
+    first, last = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+    der = answer(SUBJECT, ISSUER, first=first, last=last)
+    for now in (first, last - SECOND):
+        judge(der, now=now)
+    for now in (first - SECOND, last):
+        assert "holds from" in refused(der, now=now)
+    assert "until when" in refused(answer(SUBJECT, ISSUER, last=None))
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [(ocsp.OCSPCertStatus.REVOKED, "revoked (certificateHold)"), (ocsp.OCSPCertStatus.UNKNOWN, "does not know")],
+)
+def test_an_answer_that_is_not_good(status: ocsp.OCSPCertStatus, says: str) -> None:
+    assert says in refused(answer(SUBJECT, ISSUER, status=status))
+
+
+def test_an_answer_about_somebody_else() -> None:
+    """Of another serial number; of another issuer with that number."""
+    elsewhere = answer(ISSUER, OTHER)
+    assert not is_about(load_ocsp(elsewhere), loaded(SUBJECT), loaded(ISSUER))
+    assert "not about" in refused(elsewhere)
+    assert "not about" in refused(answer(SUBJECT, OTHER, responder=ISSUER, attached=()))
+
+
+def namesake(entry: Entry) -> Entry:
+    """Another key under the same name."""
+    twin = certify(Template(name=common_name(entry), curve=ec.SECP256R1()), None)
+    assert twin.certificate.subject == entry.certificate.subject
+    return twin
+
+
+def common_name(entry: Entry) -> str:
+    return str(entry.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+def test_an_issuer_of_the_same_name_with_another_key() -> None:
+    assert "not about" in refused(answer(SUBJECT, namesake(ISSUER)))
+
+
+def test_the_nonce_that_was_asked() -> None:
+    der = answer(SUBJECT, ISSUER, nonce=b"n" * 16)
+    judge(der, nonce=b"n" * 16)
+    judge(der)
+    assert "another nonce" in refused(der, nonce=b"m" * 16)
+    assert "another nonce" in refused(answer(SUBJECT, ISSUER), nonce=b"n" * 16)
+
+
+def test_an_answer_that_another_key_signed() -> None:
+    """It says that the issuer, or the delegate, signed; a namesake of theirs did."""
+    by_namesake = answer(SUBJECT, ISSUER, responder=namesake(ISSUER), attached=(), by_name=True)
+    assert "signature over the answer" in refused(by_namesake)
+    delegate = responder(ISSUER)
+    by_namesake = answer(SUBJECT, ISSUER, responder=namesake(delegate), attached=(delegate,), by_name=True)
+    assert "signature over the answer" in refused(by_namesake)
+
+
+def test_a_responder_that_the_issuer_did_not_name() -> None:
+    assert "not named by" in refused(answer(SUBJECT, ISSUER, responder=responder(OTHER)))
+    impostor = replace(ISSUER, key=ec.generate_private_key(ec.SECP384R1()))
+    assert "not named by" in refused(answer(SUBJECT, ISSUER, responder=responder(impostor)))
+
+
+@pytest.mark.parametrize("extended", [(), (ExtendedKeyUsageOID.CLIENT_AUTH,)])
+def test_a_responder_that_was_named_for_something_else(extended: tuple[Any, ...]) -> None:
+    """A device's own certificate under the same issuer must not answer for its neighbours."""
+    assert "not named for" in refused(answer(SUBJECT, ISSUER, responder=responder(ISSUER, extended=extended)))
+
+
+@pytest.mark.parametrize("change", [{"last": NOW - SECOND}, {"first": NOW + SECOND}], ids=str)
+def test_a_responder_of_another_time(change: dict[str, Any]) -> None:
+    assert "not valid now" in refused(answer(SUBJECT, ISSUER, responder=responder(ISSUER, **change)))
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_responder_that_did_not_come_along(by_name: bool) -> None:
+    der = answer(SUBJECT, ISSUER, responder=responder(ISSUER), attached=(), by_name=by_name)
+    assert "certificate of who signed" in refused(der)
+
+
+@pytest.mark.parametrize("status", [ocsp.OCSPResponseStatus.TRY_LATER, ocsp.OCSPResponseStatus.UNAUTHORIZED])
+def test_a_responder_that_gave_no_answer(status: ocsp.OCSPResponseStatus) -> None:
+    der = ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(serialization.Encoding.DER)
+    with pytest.raises(Malformed, match=status.name.lower().replace("_", " ")):
+        load_ocsp(der)
+
+
+def test_every_bit_of_an_answer() -> None:
+    der = answer(SUBJECT, ISSUER, nonce=b"n" * 16)
+    unnoticed = []
+    for bit in range(8 * len(der)):
+        try:
+            judge(flipped(der, bit), nonce=b"n" * 16)
+        except (Malformed, NotAuthentic):
+            continue
+        unnoticed.append(bit)
+    assert unnoticed == []
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        load_ocsp(data)

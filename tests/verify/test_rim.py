@@ -1,0 +1,435 @@
+"""Manifests: what NVIDIA signs is read, and nothing that was wrapped around it, put beside it or hidden in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from hermetic.errors import Malformed, NotAuthentic, Refused
+from hermetic.verify import Outcome
+from hermetic.verify.nvidia import NVIDIA_ROOTS
+from hermetic.verify.rim import RimClaims, verify_rim
+from nvidia_forge import (
+    C14N,
+    DRIVER,
+    DS,
+    NOW,
+    Rim,
+    certify,
+    chain,
+    measured,
+    roots,
+    sign_rim,
+    signature_of,
+    signer_chain,
+    signer_templates,
+)
+from nvidia_support import HOPPER_RIMS, IN_2024, flipped, read
+from vectors import needs_vectors
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Parsed a serial number"),
+    pytest.mark.filterwarnings("ignore:Attribute's length"),
+]
+
+GOOD = DRIVER.content()
+SIGNED = sign_rim(DRIVER).decode()
+SIGNATURE = signature_of(GOOD, signer_chain())
+EVIL = replace(DRIVER, golden={7: (b"e" * 48,)}).content()
+END = "</SoftwareIdentity>"
+
+
+def verified(document: bytes | str, **changes: Any) -> RimClaims:
+    asked: dict[str, Any] = {
+        "roots": roots().manifest,
+        "now": NOW,
+        "product": "GH100",
+        "version": "550.144.03",
+        "revocation_required": False,
+    }
+    return verify_rim(document.encode() if isinstance(document, str) else document, **(asked | changes))
+
+
+def refusal(document: bytes | str, **changes: Any) -> Refused:
+    with pytest.raises(Refused) as caught:
+        verified(document, **changes)
+    assert caught.value.checks[-1].outcome is Outcome.FAIL
+    assert caught.value.checks[-1].name == caught.value.code
+    return caught.value
+
+
+def test_a_healthy_manifest() -> None:
+    claims = verified(SIGNED)
+    assert (claims.manifest.product, claims.manifest.version) == ("GH100", "550.144.03")
+    assert [(entry.index, entry.values) for entry in claims.manifest.golden] == [
+        (index, (measured(index),)) for index in (7, 21, 35)
+    ]
+    assert claims.root.simulated
+    assert [check.name for check in claims.checks] == [
+        "rim.format",
+        "rim.chain.root",
+        "rim.chain",
+        "rim.validity",
+        "rim.revocation.signer",
+        "rim.revocation.authority-1",
+        "rim.revocation.authority-2",
+        "rim.signature",
+        "rim.product",
+        "rim.version",
+    ]
+
+
+def test_what_the_signature_does_not_see_may_differ() -> None:
+    """Canonicalisation is there for this: quotes, order and spelling of the same content."""
+    for other in (
+        SIGNED.replace('active="True" alternatives="1"', 'alternatives="1"   active="True"'),
+        SIGNED.replace('edition="GPU"', "edition='&#71;PU'"),
+        SIGNED + "\n",
+    ):
+        assert other != SIGNED
+        assert verified(other).manifest == verified(SIGNED).manifest
+
+
+# What was signed
+
+
+def test_reference_values_that_changed() -> None:
+    changed = SIGNED.replace(measured(7).hex(), bytes(48).hex())
+    refused = refusal(changed)
+    assert refused.code == "rim.signature"
+    assert "other reference values" in refused.message
+
+
+@pytest.mark.parametrize(("old", "new"), [('active="False"', 'active="True"'), ('index="7"', 'index="8"')])
+def test_attributes_that_changed(old: str, new: str) -> None:
+    assert refusal(SIGNED.replace(old, new)).code == "rim.signature"
+
+
+def test_a_digest_that_was_made_to_fit() -> None:
+    """The digest fits the changed content, but nobody signed that digest."""
+    fitting = signature_of(EVIL, signer_chain())
+    value = re.search(r"<ds:SignatureValue>.*?</ds:SignatureValue>", SIGNATURE)
+    assert value is not None
+    forged = re.sub(r"<ds:SignatureValue>.*?</ds:SignatureValue>", value.group(), fitting)
+    refused = refusal(EVIL.replace(END, forged + END))
+    assert refused.code == "rim.signature"
+    assert "another signature" in refused.message
+
+
+def test_a_signature_by_another_key() -> None:
+    stranger = replace(signer_chain()[0], key=ec.generate_private_key(ec.SECP384R1()))
+    assert refusal(sign_rim(DRIVER, (stranger, *signer_chain()[1:]))).code == "rim.signature"
+
+
+# Wrapping: the signed content is still there, and something else is read
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        # The signed document inside another, its signature with it.
+        EVIL.replace(END, SIGNED + END),
+        # The signed document inside another, its signature taken out.
+        EVIL.replace(END, GOOD + SIGNATURE + END),
+        # … and kept inside the signature, as an object.
+        EVIL.replace(END, SIGNATURE.replace("</ds:Signature>", f"<ds:Object>{GOOD}</ds:Object></ds:Signature>") + END),
+        # Two signatures, one of them good.
+        EVIL.replace(END, SIGNATURE + SIGNATURE + END),
+        GOOD.replace(END, SIGNATURE + SIGNATURE + END),
+        # The signature is not the last child.
+        GOOD.replace("<Payload>", SIGNATURE + "<Payload>"),
+        SIGNED.replace(END, "<Payload/>" + END),
+        # A signature somewhere deeper, beside the good one.
+        SIGNED.replace('<Entity name="test"/>', f'<Entity name="test">{SIGNATURE}</Entity>'),
+        # No signature.
+        GOOD,
+        # The root is the signature.
+        SIGNATURE,
+    ],
+    ids=range(10),
+)
+def test_signature_wrapping(wrapped: str) -> None:
+    refused = refusal(wrapped)
+    assert isinstance(refused, Malformed)
+    assert refused.code == "rim.format"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('URI=""', 'URI="#x"'),
+        ('URI=""', 'Id="r" URI=""'),
+        ('<ds:Reference URI="">', "<ds:Reference>"),
+        (f'Algorithm="{DS}enveloped-signature"', 'Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116"'),
+        (f'<ds:Transform Algorithm="{C14N}"/>', ""),
+        (
+            f'<ds:Transform Algorithm="{C14N}"/>',
+            f'<ds:Transform Algorithm="{C14N}"/><ds:Transform Algorithm="{C14N}"/>',
+        ),
+        (f'CanonicalizationMethod Algorithm="{C14N}"', f'CanonicalizationMethod Algorithm="{C14N}#WithComments"'),
+        ("xmldsig-more#ecdsa-sha384", "xmldsig-more#ecdsa-sha1"),
+        ("xmldsig-more#ecdsa-sha384", "xmldsig-more#hmac-sha384"),
+        (
+            'Algorithm="http://www.w3.org/2001/04/xmldsig-more#sha384"',
+            'Algorithm="http://www.w3.org/2000/09/xmldsig#sha1"',
+        ),
+        ("<ds:KeyInfo>", "<ds:KeyInfo><ds:KeyName>mine</ds:KeyName>"),
+        ("</ds:KeyInfo>", "</ds:KeyInfo><ds:Object/>"),
+        ("<ds:X509Data>", '<ds:X509Data Id="x">'),
+        ("<ds:X509Data>", "<ds:X509Data>text"),
+        ("<ds:SignedInfo>", '<ds:SignedInfo Id="s">'),
+        ("<ds:SignatureValue>", '<ds:SignatureValue Id="v">'),
+        ("<ds:SignatureValue>", "<ds:SignatureValue> "),
+        ("<ds:DigestValue>", "<ds:DigestValue>AAAA"),
+        ("</ds:Signature>", "</ds:Signature>text"),
+        (f'<ds:Signature xmlns:ds="{DS}">', f'<ds:Signature xmlns:ds="{DS}" Id="x">'),
+    ],
+    ids=range(20),
+)
+def test_a_signature_of_another_kind(old: str, new: str) -> None:
+    assert old in SIGNED
+    refused = refusal(SIGNED.replace(old, new, 1))
+    assert isinstance(refused, Malformed)
+    assert refused.code == "rim.format"
+
+
+def test_a_reference_to_the_genuine_part_of_a_forged_document() -> None:
+    """The classic: the signed content stays, marked by an Id that the reference points at, and another is read."""
+    inner = GOOD.replace("<SoftwareIdentity", '<SoftwareIdentity Id="signed"', 1)
+    pointing = signature_of(inner, signer_chain()).replace('URI=""', 'URI="#signed"')
+    assert refusal(EVIL.replace(END, inner + pointing + END)).code == "rim.format"
+
+
+# XML
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '<?xml version="1.0"?>' + SIGNED,
+        '<?xml version="1.0" encoding="UTF-7"?>' + SIGNED,
+        "<!DOCTYPE SoftwareIdentity>" + SIGNED,
+        '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + SIGNED.replace('name="test"', 'name="&e;"', 1),
+        '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd">' + SIGNED,
+        SIGNED.replace('name="test"', 'name="&e;"', 1),
+        SIGNED.replace("<Payload>", "<!-- --><Payload>"),
+        SIGNED.replace("<ds:DigestValue>", "<ds:DigestValue><!-- -->"),
+        SIGNED.replace("<Payload>", "<?go?><Payload>"),
+        SIGNED.replace("<Payload>", "<Payload><![CDATA[]]>"),
+        SIGNED.replace('name="test"', 'name="te\xadst"', 1),
+        SIGNED.replace("<Payload>", '<Payload xml:space="preserve">'),
+        SIGNED.replace("<SoftwareIdentity ", '<SoftwareIdentity xml:id="x" ', 1),
+        SIGNED + SIGNED,
+        SIGNED[:-1],
+        "",
+        "text",
+    ],
+    ids=range(17),
+)
+def test_xml_that_is_more_than_elements(document: str) -> None:
+    refused = refusal(document)
+    assert isinstance(refused, Malformed)
+    assert refused.code == "rim.format"
+
+
+def test_other_encodings() -> None:
+    for encoding in ("utf-16", "utf-32", "utf-8-sig"):
+        assert refusal(SIGNED.encode(encoding)).code == "rim.format"
+    assert refusal(SIGNED.encode() + b"\0").code == "rim.format"
+
+
+def test_entities_that_multiply_cost_nothing() -> None:
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    bomb = f'<!DOCTYPE x [<!ENTITY e0 "x">{entities}]>' + SIGNED.replace('name="test"', 'name="&e9;"', 1)
+    start = time.process_time()
+    assert refusal(bomb).code == "rim.format"
+    assert time.process_time() - start < 5, "it was expanded"
+
+
+def test_an_endless_document_and_a_deep_one() -> None:
+    assert "at most" in refusal(SIGNED + " " * 262144).message
+    deep = "<a>" * 20000 + "</a>" * 20000
+    assert isinstance(refusal(SIGNED.replace("<Payload>", "<Payload>" + deep)), Malformed)
+
+
+# The content
+
+
+def resigned(change: Callable[[str], str]) -> bytes:
+    """NVIDIA signs something else than it ever did."""
+    content = change(GOOD)
+    assert content != GOOD
+    return sign_rim(content)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('<Entity name="test"/>', ""),
+        ('<Entity name="test"/>', '<Entity name="test"/><Entity name="test"/>'),
+        ("SoftwareIdentity", "SoftwareIdentities"),
+        ('ns1:PlatformManufacturerId="5703"', 'ns1:PlatformManufacturerId="1"'),
+        ('ns1:BindingSpec="RIMIM"', ""),
+        ('product="GH100" ', ""),
+        ('colloquialVersion="550.144.03"', 'colloquialVersion=""'),
+        ('edition="GPU" ', ""),
+        ('tagId="0f"', ""),
+        ('active="True"', 'active="true"'),
+        ('active="True"', 'active="1"'),
+        ('active="True" ', ""),
+        ('index="21"', 'index="7"'),
+        ('index="60"', 'index="7"'),
+        ('index="7"', 'index="07"'),
+        ('index="7"', 'index="-7"'),
+        ('index="7"', 'index="254"'),
+        ('index="7"', 'index="1234"'),
+        ('size="48"', 'size="32"'),
+        ('alternatives="1"', 'alternatives="2"'),
+        ('alternatives="1"', 'alternatives="0"'),
+        ("ns2:Hash0", "ns2:Hash1"),
+        ("ns2:Hash0", "Hash0"),
+        (measured(7).hex(), measured(7).hex()[:-2]),
+        (measured(7).hex(), measured(7).hex().upper()),
+        ('type="Measurement"', 'type="Opaque"'),
+        ('type="Measurement"', 'type="Measurement" unless="tuesday"'),
+        ("<Resource ", "<File "),
+        ('name="Measurement_7"', f'name="{"x" * 129}"'),
+    ],
+    ids=range(29),
+)
+def test_content_of_another_shape(old: str, new: str) -> None:
+    end = END.replace("SoftwareIdentity", "SoftwareIdentities")
+    if new == "SoftwareIdentities":
+        document = sign_rim(DRIVER).decode().replace("<SoftwareIdentity ", "<SoftwareIdentities ").replace(END, end)
+    else:
+        document = resigned(lambda text: text.replace(old, new, 1)).decode()
+    refused = refusal(document)
+    assert isinstance(refused, Malformed)
+    assert refused.code == "rim.format"
+
+
+def test_a_manifest_with_another_element_in_its_payload() -> None:
+    document = resigned(lambda text: text.replace("</Payload>", "<Directory/></Payload>"))
+    assert refusal(document).code == "rim.format"
+    nested = resigned(lambda text: text.replace('size="48"/>', 'size="48"><x/></Resource>', 1))
+    assert refusal(nested).code == "rim.format"
+
+
+def test_another_product_or_version() -> None:
+    assert refusal(SIGNED, product="GB100").code == "rim.product"
+    assert refusal(SIGNED, version="550.144.3").code == "rim.version"
+    # Equal means equal: no prefix, no case.
+    assert refusal(sign_rim(replace(DRIVER, version="96.00.5e.00.01")), version="96.00.5E.00.01").code == "rim.version"
+
+
+# The signer
+
+
+def signed_by(at: int, **changes: Any) -> tuple[bytes, dict[str, Any]]:
+    templates = list(signer_templates())
+    templates[at] = replace(templates[at], **changes)
+    entries = chain(templates)
+    return sign_rim(DRIVER, entries), {"roots": roots(manifest=entries[-1]).manifest}
+
+
+@pytest.mark.parametrize(
+    ("at", "change"),
+    [
+        (0, {"ca": True}),
+        (0, {"usage": ("key_cert_sign",)}),
+        (0, {"algorithm": hashes.SHA256()}),
+        (1, {"ca": False, "path_length": None}),
+        (1, {"ca": None}),
+        (1, {"usage": ("digital_signature",)}),
+        (1, {"curve": ec.SECP256R1()}),
+        (2, {"path_length": 0}),
+        (3, {"path_length": 1}),
+    ],
+    ids=str,
+)
+def test_a_signer_that_was_not_entitled(at: int, change: dict[str, Any]) -> None:
+    document, asked = signed_by(at, **change)
+    assert refusal(document, **asked).code == "rim.chain"
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize(
+    "change", [{"last": NOW - timedelta(seconds=1)}, {"first": NOW + timedelta(seconds=1)}], ids=str
+)
+def test_a_signer_of_another_time(at: int, change: dict[str, Any]) -> None:
+    document, asked = signed_by(at, **change)
+    assert refusal(document, **asked).code == "rim.validity"
+
+
+def test_a_signer_that_is_the_root() -> None:
+    """One certificate is no chain, and a pinned root signs no manifest itself."""
+    assert refusal(sign_rim(DRIVER, signer_chain()[3:])).code == "rim.format"
+
+
+def test_a_root_that_is_not_pinned() -> None:
+    document, _ = signed_by(3, name="Another CoRIM Root")
+    assert refusal(document).code == "rim.chain.root"
+
+
+def test_a_shorter_chain_is_a_chain() -> None:
+    root = signer_chain()[3]
+    leaf = certify(signer_templates()[0], root)
+    assert verified(sign_rim(DRIVER, (leaf, root))).manifest.golden
+
+
+def test_revocation_is_asked_for_unless_the_caller_says_otherwise() -> None:
+    assert refusal(SIGNED, revocation_required=True).code == "rim.revocation.signer"
+
+
+def test_a_namespace_that_cannot_be_made_canonical() -> None:
+    assert refusal(SIGNED.replace("<Payload>", '<Payload xmlns:a="relative">')).code == "rim.format"
+
+
+# One bit, anywhere
+
+
+@needs_vectors
+def test_a_bit_of_the_bytes_of_a_real_manifest() -> None:
+    """What survives says the same: a line break of base64 that became another blank, or the like."""
+    document = read(HOPPER_RIMS["NV_GPU_DRIVER_GH100_545.00"])
+    asked: dict[str, Any] = {"version": "545.00", "now": IN_2024, "roots": NVIDIA_ROOTS.manifest}
+    genuine = verified(document, **asked).manifest
+    survivors = 0
+    for offset in range(0, len(document), 9):
+        try:
+            mutant = verified(flipped(document, 8 * offset + offset % 8), **asked)
+        except (Malformed, NotAuthentic):
+            continue
+        survivors += 1
+        assert mutant.manifest == genuine
+    assert survivors < 20
+
+
+# Without lxml
+
+
+def test_without_lxml_it_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['lxml'] = None\n"
+        "from hermetic.errors import Misconfigured\n"
+        "from hermetic.verify._nvidia_xml import parse_xml\n"
+        "import hermetic.verify.nvidia\n"
+        "try:\n    parse_xml(b'<a/>')\n"
+        "except Misconfigured as error:\n    print(error.fix)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "pip install 'hermetic[nvidia]'"
+
+
+def test_an_inactive_entry_is_no_reference_value() -> None:
+    assert [entry.index for entry in verified(sign_rim(Rim(golden={1: (measured(1),)}))).manifest.golden] == [1]
