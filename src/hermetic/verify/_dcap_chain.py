@@ -1,4 +1,4 @@
-"""DCAP 2 and 5: the platform's certificate leads to a pinned root, and nothing on the way is revoked."""
+"""DCAP 2 and 7: the platform's certificate leads to a pinned root, and nothing on the way is revoked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hermetic.verify.x509 import (
 ROOT_NAME = "Intel SGX Root CA"
 _CA_NAMES = ("Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA")
 _PCK_NAME = "Intel SGX PCK Certificate"
-_SECTION_CHAIN, _SECTION_REVOKED = "DCAP 2: Intel DCAP, 4.1.2.4.1 to 4", "DCAP 5: Intel DCAP, 4.1.2.4.5 to 7"
+_SECTION_CHAIN, _SECTION_REVOKED = "DCAP 2: Intel DCAP, 4.1.2.4.1 to 4", "DCAP 7: Intel DCAP, 4.1.2.4.5 to 7"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def check_chain(checks: Checklist, chain: PckChain, roots: tuple[Root, ...], now
 def check_revocation(
     checks: Checklist, chain: PckChain, lists: Revocation | None, signers: tuple[Certificate, ...], now: datetime
 ) -> None:
-    """DCAP 5.  ``signers`` sign collateral; the root's list covers them too.  No lists: recorded as not performed."""
+    """DCAP 7.  ``signers`` sign collateral; the root's list covers them too.  No lists: recorded as not performed."""
     name, title = "dcap.revocation", "No certificate of the chains is revoked"
     expected = f"the lists of {ROOT_NAME} and {chain.issuer.common_name}, holding at {now:%Y-%m-%d %H:%M} UTC"
     fix = "fetch pckcrl and rootcacrl from https://api.trustedservices.intel.com/sgx/certification/v4"

@@ -1,4 +1,4 @@
-"""DCAP 6 and 7: Intel signed the TCB info and the QE identity, they hold now, and they are about this platform."""
+"""DCAP 5 and 6: Intel signed the TCB info and the QE identity, they hold now, and they are about this platform."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hermetic.verify.intel_x509 import p256_key, require_end_entity, require_p25
 from hermetic.verify.x509 import Certificate, require_valid
 
 _SIGNER_NAME = "Intel SGX TCB Signing"
-_SECTION, _SECTION_MATCH = "DCAP 6: Intel PCS, v4", "DCAP 7: Intel DCAP, 4.1.2.4.9 and 10"
+_SECTION, _SECTION_MATCH = "DCAP 5: Intel PCS, v4", "DCAP 6: Intel DCAP, 4.1.2.4.9 and 10"
 _QE_OF = {"SGX": "QE", "TDX": "TD_QE"}
 
 
@@ -48,8 +48,8 @@ class Collateral:
 
 
 def check_collateral(checks: Checklist, collateral: Collateral, chain: PckChain, tee: str, now: datetime) -> None:
-    """DCAP 6 and 7; ``tee`` is "SGX" or "TDX"."""
-    # 6. Signed over the bytes as received, by a signer of the same root.
+    """DCAP 5 and 6; ``tee`` is "SGX" or "TDX"."""
+    # 5. Signed over the bytes as received, by a signer of the same root.
     parts: tuple[tuple[str, str, Signed[TcbInfo] | Signed[QeIdentity], Certificate, Certificate], ...] = (
         ("tcb-info", "TCB info", collateral.tcb_info, collateral.tcb_signer, collateral.tcb_root),
         ("qe-identity", "QE identity", collateral.qe_identity, collateral.qe_signer, collateral.qe_root),
@@ -80,7 +80,7 @@ def check_collateral(checks: Checklist, collateral: Collateral, chain: PckChain,
             if not first <= now <= last:
                 raise NotAuthentic(f"{first:%Y-%m-%d} to {last:%Y-%m-%d}")
 
-    # 7. About this kind of platform, and no other.
+    # 6. About this kind of platform, and no other.
     tcb_info, qe_identity, pck = collateral.tcb_info.value, collateral.qe_identity.value, chain.identity
     with checks.step(
         "dcap.collateral",

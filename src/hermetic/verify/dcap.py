@@ -4,9 +4,9 @@
     DCAP 2   PCK certificate ← platform or processor CA ← root: names, uses, signatures, validity; the root is pinned
     DCAP 3   the PCK signed the report of a quoting enclave, and that names the attestation key
     DCAP 4   the attestation key signed exactly header and body
-    DCAP 5   the lists of root and CA hold now and list none of: PCK, CA, signers of collateral
-    DCAP 6   Intel signed TCB info and QE identity, over the bytes as received, and both hold now
-    DCAP 7   they are for this TEE, FMSPC and PCEID
+    DCAP 5   Intel signed TCB info and QE identity, over the bytes as received, and both hold now
+    DCAP 6   they are for this TEE, FMSPC and PCEID
+    DCAP 7   the lists of root and CA hold now and list none of: PCK, CA, signers of collateral
     DCAP 8   the quoting enclave is the one of the QE identity
     DCAP 9   TDX: signer and attributes of the module                                    (:mod:`hermetic.verify.tdx`)
     DCAP 10  the firmware reaches a level that is not revoked; status and advisories are claims
@@ -65,8 +65,8 @@ def verify_platform(
     root = check_chain(checks, chain, roots, now)  # 2
     check_signatures(checks, quote, chain)  # 3, 4
     collateral, lists = _load(checks, bundle, crl_required=crl_required)
-    check_revocation(checks, chain, lists, collateral.signers, now)  # 5
-    check_collateral(checks, collateral, chain, bundle.tee.upper(), now)  # 6, 7
+    check_collateral(checks, collateral, chain, bundle.tee.upper(), now)  # 5, 6
+    check_revocation(checks, chain, lists, collateral.signers, now)  # 7
     check_enclave(checks, quote.signature.qe_report, collateral.qe_identity.value)  # 8
     tdx = check_module(collateral.tcb_info.value)  # 9
     tcb = _evaluate(checks, quote, chain, collateral, tdx)  # 10
@@ -107,7 +107,7 @@ def _load(checks: Checklist, bundle: EvidenceBundle, *, crl_required: bool) -> t
     with checks.step(
         "dcap.endorsements",
         "The quote comes with Intel's collateral",
-        section="DCAP 5 and 6: Intel PCS, v4",
+        section="DCAP 5 and 7: Intel PCS, v4",
         expected=", ".join(needed),
         fix="fetch them from https://api.trustedservices.intel.com, or from your provider's cache",
     ):

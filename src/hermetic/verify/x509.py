@@ -82,6 +82,8 @@ def load_certificate(der: bytes, what: str) -> Certificate:
         # Reading is lazy there; what this module will look at is read here, and refused if it cannot be.
         subject, key, extensions = parsed.subject, parsed.public_key(), list(parsed.extensions)
         _require_whole_bits(der, parsed.signature)
+        if parsed.serial_number < 0:  # no list could name it (RFC 5280, 4.1.2.2)
+            raise ValueError("negative serial number")
     except _UNREADABLE as error:
         raise Malformed(f"{what}: not a certificate that can be read") from error
     names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
