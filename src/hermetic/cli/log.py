@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hermetic.ledger import Audit, Checkpoint, Pinned, PinnedCheckpoints, SignedCheckpoint, VerifierKey
     from hermetic.verify import Check
 
-__all__ = ["log"]
+__all__ = ["audit_log", "log"]
 
 _SECTION = "c2sp: tlog-checkpoint, tlog-tiles"
 
@@ -52,17 +52,32 @@ def verify(where: str, log_key: str | None, policy: Path | None, as_json: bool) 
       hermetic log verify http://127.0.0.1:8481 --policy policy.toml
       hermetic log verify /var/lib/hermetic/log
     """
-    from hermetic.cli._log_source import open_source
     from hermetic.client.folders import state_folder
-    from hermetic.ledger import PinnedCheckpoints, VerifierKey, parse_checkpoint, parse_note
+    from hermetic.ledger import PinnedCheckpoints, VerifierKey
 
     pins = PinnedCheckpoints(state_folder() / "checkpoints.json")
+
+    def key_of(origin: str) -> VerifierKey | None:
+        return VerifierKey.parse(log_key) if log_key else _known(origin, policy, pins)
+
+    claimed, checks = audit_log(where, key_of=key_of, pins=pins)
+    return _print(claimed, checks, as_json=as_json)
+
+
+def audit_log(
+    where: str, *, key_of: Callable[[str], VerifierKey | None], pins: PinnedCheckpoints
+) -> tuple[Checkpoint, tuple[Check, ...]]:
+    """Reads the whole log at ``where``: its checkpoint as claimed, and what was checked of it.
+
+    ``key_of`` gives the key of the log of that name.  The newest checkpoint is kept in ``pins``.
+    """
+    from hermetic.cli._log_source import open_source
+    from hermetic.ledger import parse_checkpoint, parse_note
+
     with open_source(where) as source:
         note = source.fetch("checkpoint")
         claimed = parse_checkpoint(parse_note(note).text)
-        key = VerifierKey.parse(log_key) if log_key else _known(claimed.origin, policy, pins)
-        checks = tuple(_examine(source, note, claimed, key, pins))
-    return _print(claimed, checks, as_json=as_json)
+        return claimed, tuple(_examine(source, note, claimed, key_of(claimed.origin), pins))
 
 
 def _known(origin: str, policy: Path | None, pins: PinnedCheckpoints) -> VerifierKey | None:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from hermetic.client.attest import Verifier
     from hermetic.client.chat import ChatStream
     from hermetic.guest.launch import LaunchPlan
+    from hermetic.ledger import PinnedCheckpoints
     from hermetic.seal import Bundle
+    from hermetic.verify import Check
 
 __all__ = ["PROMPT", "Story", "tell"]
 
@@ -68,6 +70,13 @@ class Story:
         from hermetic.policy import Policy
 
         return Verifier(policy=Policy.load(self.stack.policy), allow_simulated=allow_simulated)
+
+    @property
+    def pins(self) -> PinnedCheckpoints:
+        """The checkpoints that the story's client has seen."""
+        from hermetic.ledger import PinnedCheckpoints
+
+        return PinnedCheckpoints(self.stack.folder / "checkpoints.json")
 
     def prepare(self) -> LaunchPlan:
         """Steps 2 and 3 without telling."""
@@ -163,6 +172,7 @@ def _launch(story: Story, plan: LaunchPlan, bundle: Bundle) -> None:
         stage.fact("$", "hermetic simulator run -- hermetic serve --config server.toml", "bold")
         stage.fact("broker says", f"{decision.decision.outcome}, log entry {decision.log_index}", "green")
         stage.fact("released", "one file key, in an HPKE box to a key that the evidence names")
+        _audit(story)
         readable = [path.name for path in stack.folder.rglob("*") if _begins_with_gguf(path)]
         stage.fact("model on disk", f"{', '.join(readable) or 'in clear nowhere'}: opened into a sealed memory file")
         stage.true("The server runs from a re-hashed copy, holds the model in memory only, and serves.")
@@ -237,6 +247,7 @@ def _receipt(story: Story, stream: ChatStream, bundle: Bundle) -> None:
             receipt = fetch_receipt(client, stream.receipt_id, api_key=stack.api_key())
         saved = stack.folder / "receipt.json"
         saved.write_bytes(canonical(receipt.to_json()))
+        log_checks = _audit(story)
         # From here on nothing but files: what an auditor would have.
         judge = story.verifier()
         kept = ReceiptFile.from_bytes(saved.read_bytes())
@@ -249,16 +260,25 @@ def _receipt(story: Story, stream: ChatStream, bundle: Bundle) -> None:
             request=stream.request,
             response=stream.response,
             log_key=VerifierKey.parse(story.log_key),
-            pinned=None,
+            pinned=story.pins.get(VerifierKey.parse(story.log_key)),
         )
         about = [check for check in checks if check.name.startswith(("receipt.", "log."))]
-        stage.show(checks_table(about))
+        stage.show(checks_table([*about, *(check for check in log_checks if check.name == "log.entries")]))
         stage.fact("model", f"{bundle.manifest_digest}, the vendor's own manifest")
-        if any(check.outcome is Outcome.FAIL for check in checks):
+        if any(check.outcome is not Outcome.PASS for check in (*about, *log_checks)):
             raise NotAuthentic("the receipt does not hold")
         stage.true(
             "Anyone with the files can check which model answered, what was asked, and that it stands in the log."
         )
+
+
+def _audit(story: Story) -> tuple[Check, ...]:
+    """Reads the broker's whole log, and remembers its newest checkpoint: the next one must continue it."""
+    from hermetic.cli.log import audit_log
+    from hermetic.ledger import VerifierKey
+
+    key = VerifierKey.parse(story.log_key)
+    return audit_log(story.stack.broker_url, key_of=lambda _: key, pins=story.pins)[1]
 
 
 def _end(story: Story) -> None:
