@@ -77,6 +77,7 @@ class Template:
     usage: tuple[str, ...] | None = ("key_cert_sign", "crl_sign")
     extended: tuple[x509.ObjectIdentifier, ...] = ()
     extensions: tuple[tuple[str, bytes], ...] = ()
+    critical_extensions: tuple[tuple[str, bytes], ...] = ()
     first: datetime = NOW - YEAR
     last: datetime = NOW + YEAR
     algorithm: Any = field(default_factory=hashes.SHA384)
@@ -109,8 +110,9 @@ def certify(template: Template, issuer: Entry | None = None, serial: int = 0x123
         builder = builder.add_extension(x509.KeyUsage(**{name: name in template.usage for name in _KEY_USAGES}), True)
     if template.extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(template.extended), True)
-    for oid, der in template.extensions:
-        builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), der), False)
+    for oid, der in (*template.extensions, *template.critical_extensions):
+        critical = (oid, der) in template.critical_extensions
+        builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), der), critical)
     return Entry(certificate=builder.sign(signing_key, template.algorithm), key=key)
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
@@ -116,6 +117,29 @@ def test_a_responder_that_the_issuer_did_not_name() -> None:
 def test_a_responder_that_was_named_for_something_else(extended: tuple[Any, ...]) -> None:
     """A device's own certificate under the same issuer must not answer for its neighbours."""
     assert "not named for" in refused(answer(SUBJECT, ISSUER, responder=responder(ISSUER, extended=extended)))
+
+
+def test_a_responder_with_a_critical_extension_that_nobody_understands() -> None:
+    delegate = responder(ISSUER, critical_extensions=(("1.2.3.4", b"\x05\x00"),))
+    assert "not understood" in refused(answer(SUBJECT, ISSUER, responder=delegate))
+
+
+def test_a_responder_with_a_key_of_another_kind() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    delegate = responder(ISSUER)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(delegate.certificate.subject)
+        .issuer_name(ISSUER.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(901)
+        .not_valid_before(NOW - SECOND)
+        .not_valid_after(NOW + SECOND)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)
+    )
+    certificate = builder.sign(ISSUER.key, hashes.SHA384())
+    other: Any = Entry(certificate=certificate, key=key)  # type: ignore[arg-type]
+    assert "not signed with ECDSA" in refused(answer(SUBJECT, ISSUER, responder=other, by_name=True))
 
 
 @pytest.mark.parametrize("change", [{"last": NOW - SECOND}, {"first": NOW + SECOND}], ids=str)

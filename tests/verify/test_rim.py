@@ -400,19 +400,12 @@ def test_a_namespace_that_cannot_be_made_canonical() -> None:
 
 @needs_vectors
 def test_a_bit_of_the_bytes_of_a_real_manifest() -> None:
-    """What survives says the same: a line break of base64 that became another blank, or the like."""
     document = read(HOPPER_RIMS["NV_GPU_DRIVER_GH100_545.00"])
     asked: dict[str, Any] = {"version": "545.00", "now": IN_2024, "roots": NVIDIA_ROOTS.manifest}
-    genuine = verified(document, **asked).manifest
-    survivors = 0
+    verified(document, **asked)
     for offset in range(0, len(document), 9):
-        try:
-            mutant = verified(flipped(document, 8 * offset + offset % 8), **asked)
-        except (Malformed, NotAuthentic):
-            continue
-        survivors += 1
-        assert mutant.manifest == genuine
-    assert survivors < 20
+        with pytest.raises((Malformed, NotAuthentic)):
+            verified(flipped(document, 8 * offset + offset % 8), **asked)
 
 
 # Without lxml

@@ -24,6 +24,7 @@ from hermetic.verify._checks import Checklist
 from hermetic.verify._nvidia_claims import DeviceClaims
 from hermetic.verify._nvidia_dice import leaf_fwid
 from hermetic.verify._nvidia_golden import check_golden, check_no_conflict
+from hermetic.verify._nvidia_machine import check_machine
 from hermetic.verify._nvidia_model import Architecture, Model, RimNames, model_of, require_report_of, rim_names
 from hermetic.verify._nvidia_revocation import Revocation, check_revocation
 from hermetic.verify._nvidia_roots import NVIDIA_ROOTS, NvidiaRoots
@@ -39,6 +40,7 @@ __all__ = [
     "Model",
     "NvidiaRoots",
     "RimNames",
+    "check_machine",
     "verify_device",
 ]
 
