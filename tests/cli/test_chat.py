@@ -154,6 +154,23 @@ def test_a_receipt_is_proven_once_the_whole_log_was_read(stack: Up, exchange: Pa
     assert (code, set(checks.values())) == (0, {"pass"})
 
 
+def test_a_receipt_of_yesterday_is_tied_to_the_log_of_today(stack: Up, exchange: Path, stranger: Home) -> None:
+    """The log has grown since: its checkpoint in the receipt is older than any that this person has seen."""
+    assert stack.hermetic("chat", *SHORT, "Say hello.").returncode == 0
+
+    def grown() -> int:
+        done = stranger.hermetic("log", "verify", stack.broker_url, "--log-key", stack.log_key, "--json")
+        return int(json.loads(done.stdout)["size"])
+
+    saved = json.loads((exchange / "receipt.json").read_bytes())["checkpoint"].splitlines()[1]
+    eventually(grown, until=lambda size: size > int(saved))
+    code, checks = verify(stranger, stack, exchange)
+    assert (code, checks["log.consistency"]) == (3, "not performed")
+    code, checks = verify(stranger, stack, exchange, "--log", stack.broker_url)
+    assert (code, set(checks.values())) == (0, {"pass"})
+    assert verify(stranger, stack, exchange)[0] == 0  # it is remembered, so from here on offline
+
+
 def test_without_a_policy_a_receipt_is_only_a_signature(stack: Up, exchange: Path, stranger: Home) -> None:
     done = stranger.hermetic("receipt", "verify", exchange / "receipt.json")
     assert done.returncode == 3

@@ -65,11 +65,16 @@ def verify(where: str, log_key: str | None, policy: Path | None, as_json: bool) 
 
 
 def audit_log(
-    where: str, *, key_of: Callable[[str], VerifierKey | None], pins: PinnedCheckpoints
+    where: str,
+    *,
+    key_of: Callable[[str], VerifierKey | None],
+    pins: PinnedCheckpoints,
+    also: SignedCheckpoint | None = None,
 ) -> tuple[Checkpoint, tuple[Check, ...]]:
     """Reads the whole log at ``where``: its checkpoint as claimed, and what was checked of it.
 
-    ``key_of`` gives the key of the log of that name.  The newest checkpoint is kept in ``pins``.
+    ``key_of`` gives the key of the log of that name.  The newest checkpoint is kept in ``pins``, and so is ``also``, an
+    earlier one from elsewhere (a receipt), once the newest is proved to continue it.
     """
     from hermetic.cli._log_source import open_source
     from hermetic.ledger import parse_checkpoint, parse_note
@@ -77,7 +82,7 @@ def audit_log(
     with open_source(where) as source:
         note = source.fetch("checkpoint")
         claimed = parse_checkpoint(parse_note(note).text)
-        return claimed, tuple(_examine(source, note, claimed, key_of(claimed.origin), pins))
+        return claimed, tuple(_examine(source, note, claimed, key_of(claimed.origin), pins, also))
 
 
 def _known(origin: str, policy: Path | None, pins: PinnedCheckpoints) -> VerifierKey | None:
@@ -90,7 +95,12 @@ def _known(origin: str, policy: Path | None, pins: PinnedCheckpoints) -> Verifie
 
 
 def _examine(
-    source: Source, note: bytes, claimed: Checkpoint, key: VerifierKey | None, pins: PinnedCheckpoints
+    source: Source,
+    note: bytes,
+    claimed: Checkpoint,
+    key: VerifierKey | None,
+    pins: PinnedCheckpoints,
+    also: SignedCheckpoint | None,
 ) -> Iterator[Check]:
     """Stops at the first check that fails: what comes after would only repeat it."""
     from hermetic.ledger import Audit, open_checkpoint
@@ -129,7 +139,7 @@ def _examine(
     question = Question(name="log.consistency", title="It continues all we saw of it before", section=_SECTION)
     expected = str(pinned.newest.checkpoint) if pinned else "nothing, at first sight"
     try:
-        _remember(source, audit, signed, pinned, pins)
+        _remember(source, audit, signed, pinned, pins, also)
     except Refused as error:
         yield question.refused(error, expected=expected)
         return
@@ -153,7 +163,12 @@ def _read_through(source: Source, audit: Audit, claimed: Checkpoint) -> None:
 
 
 def _remember(
-    source: Source, audit: Audit, signed: SignedCheckpoint, pinned: Pinned | None, pins: PinnedCheckpoints
+    source: Source,
+    audit: Audit,
+    signed: SignedCheckpoint,
+    pinned: Pinned | None,
+    pins: PinnedCheckpoints,
+    also: SignedCheckpoint | None,
 ) -> None:
     """Keeps the checkpoint, with the proof that it continues the last one, made from what was just recomputed."""
     from hermetic.ledger.merkle import consistency_proof, leaf_hash
@@ -165,8 +180,11 @@ def _remember(
         bundle = Bundle(index=tile.index, width=tile.width)
         return b"".join(map(leaf_hash, parse_bundle(source.fetch(bundle.path), width=bundle.width)))
 
+    nodes = TileNodes(read).at(signed.size)
     old_size = pinned.newest.size if pinned else 0
-    pins.advance(signed, consistency_proof(old_size, signed.size, TileNodes(read).at(signed.size)))
+    pins.advance(signed, consistency_proof(old_size, signed.size, nodes))
+    if also is not None and also.origin == signed.origin and also.size <= signed.size:
+        pins.admit(also, consistency_proof(also.size, signed.size, nodes))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from hermetic.errors import Malformed, Misconfigured, NotAuthentic
 
 if TYPE_CHECKING:
     from hermetic.identity import Claims
-    from hermetic.ledger import Pinned, PinnedCheckpoints, ReceiptFile, VerifierKey
+    from hermetic.ledger import PinnedCheckpoints, ReceiptFile, VerifierKey
     from hermetic.policy import Policy
     from hermetic.verify import Check
 
@@ -39,6 +40,7 @@ def receipt() -> None:
 @click.option("--response", type=_FILE, help="The exact bytes of the response, as they came.")
 @verification_options
 @click.option("--log-key", metavar="VKEY", help="The log's key.  Default: the policy's, or as remembered.")
+@click.option("--log", "log_at", metavar="URL|DIR", help="Read the whole log too, and tie the receipt's place to it.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the evidence of each check in full.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def verify(
@@ -48,6 +50,7 @@ def verify(
     policy: Path | None,
     allow_simulated: bool,
     log_key: str | None,
+    log_at: str | None,
     verbose: bool,
     as_json: bool,
 ) -> int:
@@ -63,6 +66,7 @@ def verify(
     \b
     Examples:
       hermetic receipt verify receipt.json --policy policy.toml --request request.json --response response.json
+      hermetic receipt verify receipt.json … --log http://127.0.0.1:8481
       hermetic receipt verify receipt.json                     signature only
     """
     from hermetic.ledger import ReceiptFile, examine
@@ -78,7 +82,9 @@ def verify(
             claims = judge.authenticate(saved.attestation, nonce=None, at=at)
         except NotAuthentic as error:
             refused = _refusal(error)
-    key, pinned = _log(saved, log_key, judge.policy)
+    key = _log_key(saved, log_key, judge.policy)
+    log_checks = _read_log(log_at, saved, key) if log_at else ()
+    pinned = _pins().get(key) if key else None
     checks = (
         *refused,
         *examine(
@@ -90,6 +96,7 @@ def verify(
             log_key=key,
             pinned=pinned,
         ),
+        *log_checks,
     )
     return _print(saved, checks, claims, judge.policy, verbose=verbose, as_json=as_json)
 
@@ -121,15 +128,28 @@ def _refusal(error: NotAuthentic) -> tuple[Check, ...]:
     )
 
 
-def _log(saved: ReceiptFile, text: str | None, policy: Policy | None) -> tuple[VerifierKey | None, Pinned | None]:
-    """The log's key, as given, as the policy says, or as remembered for that origin; and what was seen of the log."""
+def _log_key(saved: ReceiptFile, text: str | None, policy: Policy | None) -> VerifierKey | None:
+    """The key of the log that the receipt names: as given, as the policy says, or as remembered."""
     from hermetic.ledger import VerifierKey
 
-    store, origin = _pins(), _origin(saved)
-    stated = [VerifierKey.parse(key) for key in (policy.log_keys if policy and not text else ())]
-    known = store.keys() | {key.name: key for key in stated}
-    key = VerifierKey.parse(text) if text else known.get(origin)
-    return key, store.get(key) if key else None
+    if text:
+        return VerifierKey.parse(text)
+    stated = [VerifierKey.parse(key) for key in (policy.log_keys if policy else ())]
+    return (_pins().keys() | {key.name: key for key in stated}).get(_origin(saved))
+
+
+def _read_log(where: str, saved: ReceiptFile, key: VerifierKey | None) -> tuple[Check, ...]:
+    """Reads the log; that it holds together is one check more, and what it proves is remembered."""
+    from hermetic.cli.log import audit_log
+    from hermetic.ledger import open_checkpoint
+    from hermetic.verify import Outcome
+
+    also = None
+    if key is not None and saved.inclusion is not None:
+        with contextlib.suppress(Malformed, NotAuthentic):  # examine() refuses it, and says why
+            also = open_checkpoint(saved.inclusion.note, log_key=key)
+    _, found = audit_log(where, key_of=lambda _: key, pins=_pins(), also=also)
+    return tuple(check for check in found if check.name == "log.entries" or check.outcome is Outcome.FAIL)
 
 
 def _pins() -> PinnedCheckpoints:

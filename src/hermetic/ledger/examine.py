@@ -203,5 +203,5 @@ def _consistent(checkpoint: SignedCheckpoint, pinned: Pinned | None) -> Check:
         except NotAuthentic as error:
             return _CONSISTENCY.refused(error, expected=expected)
     return _CONSISTENCY.unanswered(
-        expected=expected, got=got, fix="hermetic log verify ties all checkpoints together and remembers the newest"
+        expected=expected, got=got, fix="give --log URL: it reads the log and ties this checkpoint to the newest"
     )
