@@ -20,7 +20,10 @@ import nvidia_forge
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence.nvidia import DeviceBundle, FeatureMode
 from hermetic.verify import Outcome
+from hermetic.verify._nvidia_dice import leaf_fwid
+from hermetic.verify._nvidia_x509 import require_listed_by
 from hermetic.verify.nvidia import NVIDIA_ROOTS, Architecture, DeviceClaims, NvidiaRoots, verify_device
+from hermetic.verify.x509 import load_certificate, load_crl
 from nvidia_forge import (
     DEVICE,
     DRIVER,
@@ -340,6 +343,21 @@ def test_a_firmware_identity_that_is_none(extensions: tuple[tuple[str, bytes], .
     assert code(bundle(device=entries), **asked) == "nvidia.fwid"
 
 
+def test_a_list_of_identities_that_holds_something_else() -> None:
+    good = fwid_extension(FWID, "2.23.133.5.4.1.1")[1]
+    at = good.index(b"\xa6") + 2  # the list's length takes one byte here
+    assert leaf_fwid({"2.23.133.5.4.1.1": good}) == FWID
+    assert good[at] == 0x30
+    with pytest.raises(Malformed, match="something else"):
+        leaf_fwid({"2.23.133.5.4.1.1": good[:at] + b"\x31" + good[at + 1 :]})
+
+
+@pytest.mark.parametrize("length", ["8105", "820005", "83000005", "80", "84ffffffff"])
+def test_lengths_have_one_form(length: str) -> None:
+    with pytest.raises(Malformed, match="shortest form"):
+        leaf_fwid({"2.23.133.5.4.1": bytes.fromhex("30" + length) + b"\x02\x01\x01\x05\x00"})
+
+
 def test_an_old_driver_does_not_report_it() -> None:
     claims = verified(bundle(report(gpu_fields(FWID=None))))
     assert [check.name for check in claims.checks if check.outcome is not Outcome.PASS] == ["nvidia.fwid"]
@@ -400,6 +418,13 @@ def test_an_issuer_that_may_not_sign_lists() -> None:
     whole = bundle(device=entries, ocsp=())
     verified(whole, **asked)
     assert code(replace(whole, crls=(revocation_list(entries[2]),)), **asked) == "nvidia.revocation.brom"
+
+
+def test_a_list_is_its_issuers() -> None:
+    issuer, other = (load_certificate(entry.der, "test") for entry in device_chain()[2:4])
+    require_listed_by(load_crl(revocation_list(device_chain()[2])), issuer)
+    with pytest.raises(NotAuthentic, match="is not NVIDIA GH100 Identity's"):
+        require_listed_by(load_crl(revocation_list(device_chain()[2])), other)
 
 
 def test_answers_repeat_the_nonce_that_was_asked() -> None:

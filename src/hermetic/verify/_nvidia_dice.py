@@ -14,11 +14,10 @@ _COMPOSITE = "2.23.133.5.4.1"
 _TCB_INFO = "2.23.133.5.4.1.1"
 _SEQUENCE, _OCTETS, _FWIDS = 0x30, 0x04, 0xA6
 _SHA384 = bytes.fromhex("0609608648016503040202")
-_LENGTH = 48
 
 
 def leaf_fwid(extensions: Mapping[str, bytes]) -> bytes:
-    """The 48 bytes, from the DER of the certificate's extensions.  Raises Malformed where there are none, or two."""
+    """The digest, from the DER of the certificate's extensions.  Raises Malformed where there are none, or two."""
     composite, tcb_info = extensions.get(_COMPOSITE), extensions.get(_TCB_INFO)
     if (composite is None) == (tcb_info is None):
         raise Malformed("NVIDIA certificate: expected one statement of the firmware's identity")
@@ -34,7 +33,7 @@ def leaf_fwid(extensions: Mapping[str, bytes]) -> bytes:
     # The first is the layer that holds the key; what follows is for layers that this device does not have.
     tag, content = next(_elements(lists[0]), (0, b""))
     if tag != _SEQUENCE:
-        raise Malformed("NVIDIA certificate: the list of firmware identities is empty")
+        raise Malformed("NVIDIA certificate: the list of firmware identities holds something else, or nothing")
     return _digest(content)
 
 
@@ -42,10 +41,7 @@ def _digest(content: bytes) -> bytes:
     """Of a FWID: the algorithm, which must be SHA-384, and the digest."""
     if not content.startswith(_SHA384):
         raise Malformed("NVIDIA certificate: the firmware's identity is not a SHA-384 digest")
-    digest = _only(content[len(_SHA384) :], _OCTETS)
-    if len(digest) != _LENGTH:
-        raise Malformed("NVIDIA certificate: the firmware's identity has the wrong size")
-    return digest
+    return _only(content[len(_SHA384) :], _OCTETS)
 
 
 def _only(der: bytes, tag: int) -> bytes:
