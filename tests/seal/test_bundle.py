@@ -31,6 +31,7 @@ from hermetic.seal import (
     unwrap,
 )
 from hermetic.seal.age import SPAN
+from hermetic.seal.manifest import MAX_FILES
 from hermetic.wire import canonical
 from seal_support import CHUNK, HYBRID, STRANGER, flipped, leaves_nothing, sealed
 
@@ -137,7 +138,10 @@ def link(source: Path) -> None:
 
 
 def linked_folder(source: Path) -> None:
-    (source / "link").symlink_to("/etc", target_is_directory=True)
+    elsewhere = source.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "private").write_bytes(b"not for sealing")
+    (source / "link").symlink_to(elsewhere, target_is_directory=True)
 
 
 def pipe(source: Path) -> None:
@@ -162,6 +166,15 @@ def test_a_folder_that_another_machine_could_not_hold_is_refused(
 ) -> None:
     change(source)
     with leaves_nothing(tmp_path):
+        seal(source, tmp_path / "bundle")
+
+
+def test_too_many_files_are_refused_before_any_is_sealed(tmp_path: Path) -> None:
+    source = tmp_path / "many"
+    source.mkdir()
+    for number in range(MAX_FILES + 1):
+        (source / f"{number}").touch()
+    with pytest.raises(Misconfigured, match="tar archive"):
         seal(source, tmp_path / "bundle")
 
 

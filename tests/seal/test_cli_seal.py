@@ -90,7 +90,8 @@ def test_keygen_classic_and_owner(run: Run) -> None:
     owner = run("keygen", "--owner", "--json").json
     assert owner["public"].startswith("ed25519:")
     assert stat.S_IMODE(Path(owner["file"]).stat().st_mode) == 0o600
-    assert run("keygen", "--owner", "--classic").code == 2
+    both = run("keygen", "--owner", "--classic", "-o", "both")
+    assert (both.code, "not both" in both.err, Path("both").exists()) == (2, True, False)
 
 
 @needs_age
@@ -164,6 +165,28 @@ def test_a_pipe_that_was_cut_ends_with_an_error_and_leaves_no_file(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
+def test_an_age_file_is_not_written_to_a_terminal(tmp_path: Path) -> None:
+    controller, terminal = os.openpty()
+    command = [sys.executable, "-c", "from hermetic.cli import main; main()"]
+    try:
+        (tmp_path / "f").write_bytes(b"x")
+        sealing = subprocess.run(
+            [*command, "seal", "f", *TO_US, "-o", "-"],
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert (sealing.returncode, b"terminal" in sealing.stderr) == (2, True)
+        (tmp_path / "key").write_text(HYBRID.reveal())
+        (tmp_path / "f.age").write_bytes(sealed(b"plain text"))
+        subprocess.run([*command, "open", "f.age", "-i", "key", "-o", "-"], stdout=terminal, cwd=tmp_path, check=True)
+        assert os.read(controller, 100) == b"plain text", "what was sealed may well be text to read"
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
 def test_json_does_not_mix_with_data_in_a_pipe(tmp_path: Path) -> None:
     result = piped("seal", "-", *TO_US, "--json", data=b"x", cwd=tmp_path)
     assert opened(result.stdout) == b"x"
@@ -191,6 +214,9 @@ REFUSED = {
     "output is there": (["open", "f.age", "-i", "key", "-o", "key"], 2, "--force"),
     "no folder": (["open", "f.age", "-i", "key", "-o", "no/g"], 2, "no folder"),
     "owner of a file": (["open", "f.age", "-i", "key", "--owner", "ed25519:x"], 2, "not a bundle"),
+    "manifest of a file": (["open", "g.age", "-i", "key", "--manifest", "sha256:x"], 2, "not a bundle"),
+    "bundle into a pipe": (["open", "folder", "-i", "key", "-o", "-"], 2, "pipe"),
+    "key too large": (["open", "g.age", "-i", "large"], 1, "too large"),
     "no identity": (["open", "f.age"], 2, "--identity"),
     "no recipient": (["seal", "key"], 2, "--recipient"),
     "bad recipient": (["seal", "key", "-r", "age1qqqqqq"], 1, "checksum"),
@@ -202,7 +228,10 @@ REFUSED = {
     "key as a folder": (["open", "g.age", "-i", "folder"], 2, "cannot read folder"),
     "output in a file": (["open", "g.age", "-i", "key", "-o", "key/g"], 2, "no folder"),
     "bundle from a pipe": (["seal", "-", "--bundle", *TO_US], 2, "pipe"),
-    "half a version": (["seal", "folder", *TO_US, "--resource", "a/b/c"], 2, "go together"),
+    "only a resource": (["seal", "folder", *TO_US, "--resource", "a/b/c"], 2, "go together"),
+    "no resource": (["seal", "folder", *TO_US, *VERSION[2:]], 2, "go together"),
+    "no version": (["seal", "folder", *TO_US, *VERSION[:2], *VERSION[4:]], 2, "go together"),
+    "no owner": (["seal", "folder", *TO_US, *VERSION[:4]], 2, "go together"),
     "misspelt resource": (["seal", "folder", *TO_US, *VERSION], 1, "tenant"),
     "no bundle": (["open", "empty", "-i", "key", "-o", "g"], 2, "manifest.json"),
 }  # fmt: skip
@@ -216,6 +245,7 @@ def test_refusals_help_and_leave_nothing(run: Run, tmp_path: Path, words: list[s
     Path("broken.age").write_bytes(broken())
     Path("broken").write_bytes(broken())
     Path("armored.age").write_bytes(b"-----BEGIN AGE ENCRYPTED FILE-----\n")
+    Path("large").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
     Path("empty").mkdir()
     Path("folder").mkdir()
     Path("folder/x").write_bytes(b"x")

@@ -70,7 +70,7 @@ BAD = {
     "version 1": gguf(*OTHERS, version=1),
     "version 4": gguf(*OTHERS, version=4),
     "big-endian": b"GGUF" + struct.pack(">IQQ", 3, 1, 0),
-    "too many keys": gguf(count=65_537),
+    "too many keys": gguf(*[entry("a", UINT8, b"\0")] * 65_537),
     "fewer keys than stated": gguf(*OTHERS, count=len(OTHERS) + 1),
     "endless key": b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**63),
     "endless text": gguf(entry("a", STRING, struct.pack("<Q", 2**64 - 1))),
@@ -80,7 +80,10 @@ BAD = {
     "unknown type": gguf(entry("a", 13, b"")),
     "unknown type in an array": gguf(entry("a", ARRAY, array(99, b"x"))),
     "arrays too deep": gguf(entry("a", ARRAY, array(ARRAY, array(ARRAY, array(ARRAY, array(UINT8, b"\0")))))),
+    "key too long": gguf(entry("a" * 65_536, UINT8, b"\0")),
+    "template too long": gguf(entry(KEY, STRING, text("a" * (4 * 1024 * 1024 + 1)))),
     "template is a number": gguf(entry(KEY, UINT32, bytes(4))),
+    "template is a number that could be read as text": gguf(entry(KEY, UINT32, text("x"))),
     "template is a list": gguf(entry(KEY, ARRAY, array(STRING, text("x")))),
     "template twice": gguf(entry(KEY, STRING, text("a")), entry(KEY, STRING, text("a"))),
 }
@@ -90,6 +93,34 @@ BAD = {
 def test_what_is_not_gguf_is_refused_in_bounded_work(data: bytes) -> None:
     with pytest.raises(Malformed, match="GGUF"):
         digest(data)
+
+
+class Endless(io.BytesIO):
+    """A file that goes on with zeros for ever."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        return super().read(size).ljust(size, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "sentence"),
+    [
+        pytest.param(UINT8, 2**40, "bytes of metadata", id="numbers"),
+        pytest.param(STRING, 2**40, "entries in lists", id="empty texts"),
+        pytest.param(ARRAY, 2**40, "entries in lists", id="empty lists"),
+    ],
+)
+def test_metadata_without_end_is_refused(kind: int, count: int, sentence: str) -> None:
+    with pytest.raises(Malformed, match=sentence):
+        chat_template_digest(Endless(gguf(entry("a", ARRAY, struct.pack("<IQ", kind, count)))))
+
+
+def test_entries_are_counted_over_all_lists() -> None:
+    many = entry("a", ARRAY, struct.pack("<IQ", STRING, 1_500_000) + bytes(8 * 1_500_000))
+    assert digest(gguf(many)) is None
+    with pytest.raises(Malformed, match="entries in lists"):
+        digest(gguf(many, many))
 
 
 def test_a_file_cut_inside_its_metadata_is_refused() -> None:

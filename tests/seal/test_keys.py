@@ -86,6 +86,12 @@ def test_recipients_of_another_length_or_kind_are_refused(prefix: str, length: i
         parse_recipient(_bech32.encode(prefix, bytes(length)))
 
 
+@pytest.mark.parametrize("prefix", ["age1tag", "age1tagpq", "age1yubikey", "npub"])
+def test_other_kinds_of_recipients_are_told_from_damaged_ones(prefix: str) -> None:
+    with pytest.raises(Malformed, match="not a recipient"):
+        parse_recipient(_bech32.encode(prefix, bytes(32)))
+
+
 @pytest.mark.parametrize(
     ("prefix", "length"), [("AGE-SECRET-KEY-", 31), ("AGE-SECRET-KEY-PQ-", 33), ("AGE-PLUGIN-X-", 32), ("AGE", 32)]
 )

@@ -117,6 +117,11 @@ def test_other_manifests_are_refused(change: Callable[[dict[str, Any]], object])
         parse_manifest(changed(change))
 
 
+def test_another_format_is_named_as_such() -> None:
+    with pytest.raises(Malformed, match=r"format hermetic\.bundle\.v1"):
+        parse_manifest(changed(BAD["another format"]))
+
+
 def test_the_good_twin_is_read() -> None:
     assert parse_manifest(changed(lambda _: None)).files[1].name == "b/c"
 

@@ -130,6 +130,12 @@ def test_other_envelopes_are_refused(change: Callable[[dict[str, Any]], object])
         SignedVersion.from_json(value)
 
 
+@pytest.mark.parametrize("value", [None, [], "document", 1])
+def test_what_is_no_object_is_no_version(value: object) -> None:
+    with pytest.raises(Malformed):
+        SignedVersion.from_json(value)
+
+
 @pytest.mark.parametrize("owner", ["", NAME.removeprefix("ed25519:"), "ed25519:AAAA", NAME + "x", "rsa:" + NAME[8:]])
 def test_an_owner_s_name_has_one_spelling(owner: str) -> None:
     with pytest.raises(Malformed):

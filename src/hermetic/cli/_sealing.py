@@ -160,7 +160,7 @@ def _with(identities: Sequence[seal.Identity]) -> seal.Unwrap:
 def _opened_name(path: Path, suffix: str) -> Path:
     if path == _PIPE:
         return _PIPE
-    if path.suffix != suffix or path.stem == "":
+    if path.suffix != suffix:
         raise Misconfigured(f"{path.name} does not end with {suffix}", fix="say where to: --output")
     return path.with_suffix("")
 

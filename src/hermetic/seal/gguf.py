@@ -21,6 +21,7 @@ _MAX_KEYS = 65_536
 _MAX_KEY = 65_535
 _MAX_TEMPLATE = 4 * 1024 * 1024
 _MAX_DEPTH = 3
+_MAX_ENTRIES = 2_000_000  # texts and lists within lists, read one by one; a large tokenizer has about 800,000
 _TEMPLATE = b"tokenizer.chat_template"
 
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -57,11 +58,12 @@ def chat_template_digest(stream: BinaryIO) -> Digest | None:
 
 
 class _Reader:
-    """Reads forward, at most MAX_METADATA bytes in all."""
+    """Reads forward, at most MAX_METADATA bytes and _MAX_ENTRIES list entries in all."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._left = MAX_METADATA
+        self._entries = _MAX_ENTRIES
 
     def take(self, count: int) -> bytes:
         if count > self._left:
@@ -97,7 +99,9 @@ class _Reader:
         if kind in _SCALAR_BYTES:
             self._skip(_SCALAR_BYTES[kind] * count)
             return
-        # Each entry takes at least 8 bytes of metadata, of which there is a bounded number: the loop ends.
+        if count > self._entries:
+            raise Malformed(f"GGUF: more than {_MAX_ENTRIES} entries in lists")
+        self._entries -= count
         for _ in range(count):
             self.skip_value(kind, depth + 1)
 

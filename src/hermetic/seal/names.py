@@ -26,8 +26,8 @@ def check_name(name: str) -> str:
     Refuses absolute paths, ``.`` and ``..``, empty parts, drive letters and streams, device names, control characters,
     leading or trailing spaces, trailing dots, and what is not in Unicode's normal form C.
     """
-    if not name or len(name.encode("utf-8", "replace")) > MAX_NAME:
-        raise Malformed(f"file name: expected 1 to {MAX_NAME} bytes")
+    if len(name.encode("utf-8", "replace")) > MAX_NAME:
+        raise Malformed(f"file name: longer than {MAX_NAME} bytes")
     if unicodedata.normalize("NFC", name) != name or not name.isprintable() or _FORBIDDEN.search(name):
         raise Malformed(f"file name {name!r}: holds a character that not every system can store")
     parts = name.split("/")

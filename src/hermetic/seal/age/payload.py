@@ -40,8 +40,9 @@ class PayloadReader:
         sealed = source.size - start
         self._count = max(1, -(-sealed // SEALED_CHUNK))
         self.size = sealed - TAG * self._count
-        # The last chunk may be empty only if it is the only one; a length that leaves less than a tag is a cut.
-        if self.size < 0 or _chunks(self.size) != self._count:
+        # The last chunk may be empty only if it is the only one; a length that leaves less than a tag is a cut, which
+        # this or the final chunk's tag refuses.
+        if _chunks(self.size) != self._count:
             raise broken_payload()
         self._opener().check_final()
 
