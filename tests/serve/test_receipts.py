@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx2
@@ -153,6 +154,47 @@ def test_memory_is_bounded_and_nobody_crowds_others_out() -> None:
         assert [_kept(kept, made, ALICE) for made in alices[-2:]] == [False, True]
 
     in_loop(test)
+
+
+def test_what_nobody_owns_takes_nobodys_place() -> None:
+    def test() -> None:
+        kept = receipts(capacity=1)
+        alices = exchange(kept)
+        exchange(kept, None)
+        assert _kept(kept, alices, ALICE)
+
+    in_loop(test)
+
+
+def test_owners_are_forgotten_with_their_last_receipt_and_not_before() -> None:
+    def test() -> None:
+        kept = receipts(capacity=3, per_owner=2)
+        bobs = [exchange(kept, BOB) for _ in range(2)]
+        for number in range(3):
+            assert _kept(kept, bobs[1], BOB)
+            exchange(kept, Principal(f"p{number}"))
+        assert [_kept(kept, made, BOB) for made in bobs] == [False, False]
+        assert BOB not in kept._owned
+        assert exchange(kept, BOB).ended
+
+    in_loop(test)
+
+
+def test_a_place_for_a_receipt_that_is_no_longer_kept() -> None:
+    async def run() -> None:
+        async def append(leaves: Sequence[bytes]) -> list[Inclusion]:
+            return [Inclusion(index=index, proof=(), note=b"note") for index in range(len(leaves))]
+
+        batch = Batch(append)
+        kept = Receipts(issuer(), batch, capacity=1, per_owner=1)
+        gone, there = exchange(kept), exchange(kept)
+        await batch.drain(seconds=5)
+        assert not _kept(kept, gone, ALICE)
+        placed = kept.file(there.receipt_id, owner=ALICE).inclusion
+        assert placed is not None
+        assert placed.index == 1
+
+    asyncio.run(run())
 
 
 # -- over a real socket, with a real log

@@ -26,6 +26,7 @@ from hermetic.serve.app import Parts
 from hermetic.serve.asgi import ClientGone, read_body
 from hermetic.serve.config import ListenConfig, ModelConfig
 from hermetic.serve.engine import EngineFailed, Piece
+from hermetic.serve.errors import ApiError
 from hermetic.serve.keys import WorkloadKeys
 from hermetic.serve.model import SealedModel
 from hermetic.serve.observe import EventLog
@@ -96,6 +97,15 @@ def test_a_listener_that_stays_is_a_failure(tmp_path: Path) -> None:
         with pytest.raises(EngineFailed, match="does not go away"):
             remove_listener(path, grace=0.05)
     remove_listener(path, grace=0.05)
+
+
+def test_a_body_is_refused_as_soon_as_it_is_too_long() -> None:
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"12345", "more_body": True}
+
+    with pytest.raises(ApiError) as refusal:
+        asyncio.run(read_body(receive, limit=10))
+    assert refusal.value.status == 413
 
 
 def test_a_body_that_does_not_end_is_no_body() -> None:

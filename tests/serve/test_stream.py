@@ -93,6 +93,15 @@ def client(served: Served) -> httpx2.Client:
     return httpx2.Client(base_url=served.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
 
 
+def fault(served: Served) -> str | None:
+    """What the log says of the first request, once it has ended."""
+    until = time.monotonic() + 20
+    while b"\n" not in served.lines.getvalue() and time.monotonic() < until:
+        time.sleep(0.005)
+    line = json.loads(served.lines.getvalue().splitlines()[0])
+    return str(line["fault"])
+
+
 def receipt(served: Served, receipt_id: str) -> dict[str, Any]:
     """The events of a receipt, once there is one."""
     until = time.monotonic() + 20
@@ -113,6 +122,7 @@ def test_hanging_up_on_a_stream_stops_the_engine_and_is_told(scripted: Served, s
                 break
     assert script.closed.wait(20)
     assert script.open == 0
+    assert fault(scripted) == "client_gone"
     events = receipt(scripted, receipt_id)
     assert events[ABORTED] == {"body_hash": sha256_digest(got)}
     assert EventType.RESPONSE_RETURNED not in events

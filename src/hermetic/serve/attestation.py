@@ -94,7 +94,7 @@ class Identified:
                 message["headers"] = [*message["headers"], *self._headers]
             await send(message)
 
-        await self._app(scope, receive, naming if scope["type"] == "http" else send)
+        await self._app(scope, receive, naming)
 
 
 def _nonce(scope: Scope) -> str | None:

@@ -26,9 +26,6 @@ class Guard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         seen = observation(scope)
         started = False
 
@@ -43,7 +40,6 @@ class Guard:
             await self._app(scope, receive, noting)
         except ClientGone:
             seen.fault = "client_gone"
-            raise AnswerCut from None
         except Exception as error:
             answer = _answer(error)
             seen.fault = answer.code if answer.status < 500 else type(error).__name__
@@ -62,9 +58,6 @@ class Wall:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         try:
             await self._app(scope, receive, send)
         except AnswerCut:

@@ -132,9 +132,6 @@ class Observer:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         seen = observation(scope)
         outer_status = 0
 
