@@ -33,6 +33,7 @@ _REMEMBERING = (
     ocsp.load_ocsp,
     ocsp._require_signed,
     rim._read,
+    rim._require_signature,
     _nvidia_x509._require_issued,
     _nvidia_x509.require_listed_by,
 )

@@ -172,6 +172,7 @@ def test_signature_wrapping(wrapped: str) -> None:
         ('<ds:Reference URI="">', "<ds:Reference>"),
         (f'Algorithm="{DS}enveloped-signature"', 'Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116"'),
         (f'<ds:Transform Algorithm="{C14N}"/>', ""),
+        (f'<ds:Transform Algorithm="{C14N}"/>', '<ds:Transform Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"/>'),
         (
             f'<ds:Transform Algorithm="{C14N}"/>',
             f'<ds:Transform Algorithm="{C14N}"/><ds:Transform Algorithm="{C14N}"/>',
@@ -194,7 +195,7 @@ def test_signature_wrapping(wrapped: str) -> None:
         ("</ds:Signature>", "</ds:Signature>text"),
         (f'<ds:Signature xmlns:ds="{DS}">', f'<ds:Signature xmlns:ds="{DS}" Id="x">'),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_a_signature_of_another_kind(old: str, new: str) -> None:
     assert old in SIGNED

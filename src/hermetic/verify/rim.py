@@ -24,7 +24,7 @@ from hermetic.verify._nvidia_xml import SignedXml, read_signed_xml
 from hermetic.verify.roots import Root
 from hermetic.verify.x509 import Certificate, load_certificate, require_ecdsa_p384, require_valid
 
-__all__ = ["GoldenMeasurement", "Manifest", "RimClaims", "verify_rim"]
+__all__ = ["GoldenMeasurement", "Manifest", "Revocation", "RimClaims", "verify_rim"]
 
 _REMEMBERED = 32
 _HALF = 48
@@ -147,7 +147,9 @@ def _roles(chain: tuple[Certificate, ...]) -> dict[int, str]:
     return {0: "signer"} | {at: f"authority-{at}" for at in range(1, len(chain) - 1)}
 
 
+@lru_cache(_REMEMBERED)
 def _require_signature(read: _Document) -> None:
+    """Remembered, because it cannot change with time; a refusal never is."""
     signed = read.signed
     if not hmac.compare_digest(hashlib.sha384(signed.content).digest(), signed.digest):
         raise NotAuthentic("other reference values than those that were signed")
