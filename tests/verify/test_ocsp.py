@@ -172,6 +172,18 @@ def test_every_bit_of_an_answer() -> None:
     assert unnoticed == []
 
 
+def test_a_signature_has_one_spelling() -> None:
+    """Where its last bits are zero, the count of bits to ignore could be another, and no signature covers it."""
+    der = answer(SUBJECT, ISSUER)
+    while der[-1] & 1:
+        der = answer(SUBJECT, ISSUER)
+    signature = load_ocsp(der).parsed.signature
+    assert der.endswith(b"\0" + signature)
+    at = len(der) - len(signature) - 1
+    with pytest.raises(Malformed):
+        load_ocsp(der[:at] + b"\x01" + der[at + 1 :])
+
+
 @given(st.binary(max_size=300))
 def test_noise_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):

@@ -52,6 +52,7 @@ def load_ocsp(der: bytes) -> OcspAnswer:
         _ = parsed.hash_algorithm, parsed.signature_hash_algorithm, parsed.certificate_status, parsed.serial_number
         critical = any(entry.critical for entry in (*extensions, *parsed.single_extensions))
         responders = tuple(parsed.certificates)
+        _require_whole_bits(der, parsed.signature)
     except _UNREADABLE as error:
         raise Malformed("OCSP: not an answer that can be read") from error
     if len(singles) != 1 or critical:
@@ -156,6 +157,16 @@ def _require_delegate(responder: x509.Certificate, issuer: Certificate) -> None:
 def _require_valid(responder: x509.Certificate, now: datetime) -> None:
     if not responder.not_valid_before_utc <= now <= responder.not_valid_after_utc:
         raise NotAuthentic("the responder's certificate is not valid now")
+
+
+def _require_whole_bits(der: bytes, signature: bytes) -> None:
+    """The signature is a whole number of bytes, as in :mod:`hermetic.verify.x509`: no signature covers that count."""
+    length = len(signature) + 1
+    size = (
+        bytes((length,)) if length < 0x80 else bytes((0x81, length)) if length < 0x100 else b"\x82" + length.to_bytes(2)
+    )
+    if b"\x03" + size + b"\0" + signature not in der:
+        raise ValueError("bits to ignore in a signature")
 
 
 def _point(key: ec.EllipticCurvePublicKey) -> bytes:
