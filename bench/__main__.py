@@ -26,6 +26,7 @@ Rows = list[tuple[str, str, str, str]]
 BENCHES: dict[str, tuple[list[str], list[str]]] = {
     "startup": ([], ["--rounds", "5"]),
     "verify_snp": ([], []),
+    "verify_nvidia": ([], ["--rounds", "20"]),
     "seal_open": ([], ["--size", "64", "--rounds", "2"]),
     "channel_echo": ([], ["--requests", "200", "--rounds", "2"]),
     "serve_chat": ([], ["--tokens", "16", "--rounds", "2"]),
@@ -116,6 +117,22 @@ def _verify_snp(found: dict[str, Any]) -> Rows:
     ]
 
 
+def _verify_nvidia(found: dict[str, Any]) -> Rows:
+    return [
+        (
+            title,
+            "–",
+            f"median {found[key]['known']['median']:.2f} ms; at first sight {found[key]['first_sight']['median']:.1f} ms",
+            "–",
+        )
+        for title, key in (
+            ("verify an NVIDIA report with its chain", "report"),
+            ("verify one reference manifest (RIM)", "manifest"),
+            ("a report with both manifests", "whole"),
+        )
+    ]
+
+
 def _seal_open(found: dict[str, Any]) -> Rows:
     ratios, best = found["ratios"], found["best_gb_per_s"]
     size = f"{found['size_mib']} MiB, {found['threads']} threads"
@@ -187,6 +204,7 @@ def _ledger(found: dict[str, Any]) -> Rows:
 RENDER: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "startup": _startup,
     "verify_snp": _verify_snp,
+    "verify_nvidia": _verify_nvidia,
     "seal_open": _seal_open,
     "channel_echo": _channel_echo,
     "serve_chat": _serve_chat,
