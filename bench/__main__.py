@@ -118,19 +118,16 @@ def _verify_snp(found: dict[str, Any]) -> Rows:
 
 
 def _verify_nvidia(found: dict[str, Any]) -> Rows:
-    return [
-        (
-            title,
-            "–",
-            f"median {found[key]['known']['median']:.2f} ms; at first sight {found[key]['first_sight']['median']:.1f} ms",
-            "–",
-        )
-        for title, key in (
-            ("verify an NVIDIA report with its chain", "report"),
-            ("verify one reference manifest (RIM)", "manifest"),
-            ("a report with both manifests", "whole"),
-        )
-    ]
+    what = {
+        "report": "verify an NVIDIA report with its chain",
+        "manifest": "verify one reference manifest (RIM)",
+        "whole": "a report with both manifests",
+    }
+    rows: Rows = []
+    for key, title in what.items():
+        known, first = found[key]["known"]["median"], found[key]["first_sight"]["median"]
+        rows.append((title, "–", f"median {known:.2f} ms; at first sight {first:.1f} ms", "–"))
+    return rows
 
 
 def _seal_open(found: dict[str, Any]) -> Rows:
