@@ -45,12 +45,29 @@ def test_one_at_a_time_in_a_folder(stack: Up) -> None:
     assert done.returncode == 2
     assert "folder_taken" in done.stderr
     assert stack.policy.read_bytes() == policy
+    # Run twice just so, it is the first one that is told of, not its port.
+    ports_of_it = ("--port", str(stack.port), "--broker-port", stack.broker_url.rpartition(":")[2])
+    assert "folder_taken" in stack.hermetic("up", "--dir", stack.folder, *ports_of_it).stderr
+
+
+def test_a_folder_that_cannot_be(stranger: Home, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = stranger.hermetic("up", "--dir", tmp_path / "file" / "below")
+    assert done.returncode == 2
+    assert "cannot make" in done.stderr
+    (tmp_path / "up" / "log.jsonl").mkdir(parents=True)
+    done = stranger.hermetic("up", "--dir", tmp_path / "up")
+    assert done.returncode == 2
+    assert "--dir" in done.stderr
 
 
 def test_a_port_that_is_taken(stack: Up, tmp_path: Path) -> None:
     done = stack.hermetic("up", "--dir", tmp_path / "up", "--port", str(stack.port))
     assert done.returncode == 2
     assert "port_taken" in done.stderr
+    done = stack.hermetic("up", "--dir", tmp_path / "up", "--port", str(ports()[0]), "--broker-port", str(stack.port))
+    assert done.returncode == 2
+    assert "--broker-port" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["no-such.gguf", "not-one.gguf", "another.bin"])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hermetic.verify import Check, Outcome
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from hermetic.identity import Claims
 
-__all__ = ["checks_json", "checks_table", "console", "simulated_banner", "summary"]
+__all__ = ["checks_json", "checks_table", "console", "own_name", "simulated_banner", "summary"]
 
 _ABOUT = (
     ("binding.", "The question we asked"),
@@ -38,28 +41,62 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
-def checks_table(checks: Sequence[Check], *, verbose: bool = False) -> Table:
+def own_name() -> str:
+    """How to call this command again: by its name where the shell finds that, else as it was called."""
+    called = Path(sys.argv[0])
+    return "hermetic" if shutil.which("hermetic") or called.name != "hermetic" else str(called)
+
+
+def checks_table(checks: Sequence[Check], *, verbose: bool = False) -> RenderableType:
     """One row a check, under a heading for what it is about: outcome, what it says, and the evidence behind it.
 
-    The evidence is cut to the line unless ``verbose``; where a check did not pass, what was expected stands before it.
+    The evidence of what passed is cut to the line unless ``verbose``.  Where a check did not pass, what was expected
+    stands before it, and nothing is cut.
     """
-    from rich.table import Table
-    from rich.text import Text
+    return _Checks(checks=tuple(checks), verbose=verbose)
 
-    table = Table(box=None, pad_edge=False, show_header=False, expand=True)
-    # An outcome is never cut: "not perfor…" must not be what stands beside a check that did not happen.
-    marks = [Text.from_markup(_MARK[outcome]) for outcome in {check.outcome for check in checks}]
-    table.add_column(no_wrap=True, min_width=max((mark.cell_len for mark in marks), default=0))
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_column(ratio=1, style="dim", overflow="fold" if verbose else "ellipsis", no_wrap=not verbose)
-    heading = ""
-    for check in checks:
-        if (about := _about(check)) != heading:
-            heading = about
-            table.add_row("", Text(heading, style="bold"), "")
-        evidence = check.got if check.outcome is Outcome.PASS else f"expected {check.expected}; got {check.got}"
-        table.add_row(_MARK[check.outcome], Text(check.title), Text(evidence))
-    return table
+
+_EVIDENCE = 24
+"""Columns that evidence gets beside the titles, where the titles leave them."""
+_LEAST = 8
+"""With fewer columns left in a line, a beginning of the evidence would say nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checks:
+    """Laid out for the width at which it is shown."""
+
+    checks: tuple[Check, ...]
+    verbose: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.padding import Padding
+        from rich.text import Text
+
+        width = options.max_width
+        marks = {check.outcome: Text.from_markup(_MARK[check.outcome]) for check in self.checks}
+        indent = max((mark.cell_len for mark in marks.values()), default=0) + 2
+        titles = min(max((len(check.title) for check in self.checks), default=0), width - indent - _EVIDENCE) + 2
+        heading = ""
+        for check in self.checks:
+            if (about := _about(check)) != heading:
+                heading = about
+                yield Text(" " * indent + heading, style="bold")
+            row = marks[check.outcome].copy()
+            row.align("left", indent)
+            row.append(check.title)
+            row.no_wrap, row.overflow = True, "ellipsis"
+            passed = check.outcome is Outcome.PASS
+            evidence = check.got if passed else f"expected {check.expected}; got {check.got}"
+            behind = Text(" " * max(indent + titles - row.cell_len, 2) + evidence.replace("\n", " "), style="dim")
+            left = width - row.cell_len
+            fits = "\n" not in evidence and behind.cell_len <= left
+            if fits or (passed and not self.verbose and left > _LEAST):
+                row.append_text(behind)
+            yield row
+            if not fits and (self.verbose or not passed):
+                below = Text(evidence, style="dim", overflow="fold")
+                yield Padding(below, (0, 0, 0, indent), expand=False)
 
 
 def _about(check: Check) -> str:

@@ -297,15 +297,18 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def free_port(wanted: int | None = None) -> int:
-    """``wanted`` if it is free, any free loopback port if None.  Raises Misconfigured if ``wanted`` is taken."""
+def free_port(wanted: int | None = None, *, option: str = "--port") -> int:
+    """``wanted`` if it is free, any free loopback port if None.  Raises Misconfigured if ``wanted`` is taken.
+
+    ``option`` is what the user chooses another with.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted or 0))
         except OSError as error:
             raise Misconfigured(
-                f"port {wanted} is taken ({error.strerror})", code="port_taken", fix="choose another with --port"
+                f"port {wanted} is taken ({error.strerror})", code="port_taken", fix=f"choose another with {option}"
             ) from error
         return int(probe.getsockname()[1])
 

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from hermetic.cli._show import console
+from hermetic.cli._files import make_folder
+from hermetic.cli._show import console, own_name
 from hermetic.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
@@ -55,13 +56,16 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
             letter if letter.isascii() and (letter.isalnum() or letter in ".-_") else "-" for letter in model.stem
         )
     folder = (folder or _default_folder()).absolute()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stack = Stack(
-        folder=folder, port=free_port(port), broker_port=free_port(broker_port), model_name=name.lower()[:128]
-    )
+    make_folder(folder)
     out = console(stderr=as_json)
-    with (folder / "log.jsonl").open("ab") as log, interruptible():
-        _claim(log, folder)
+    with _open_log(folder) as log, interruptible():
+        _claim(log, folder)  # before the ports: who runs it twice should hear of the first one, not of its port
+        stack = Stack(
+            folder=folder,
+            port=free_port(port),
+            broker_port=free_port(broker_port, option="--broker-port"),
+            model_name=name.lower()[:128],
+        )
         running: list[Process] = []
         began = log.seek(0, os.SEEK_END)
         try:
@@ -73,6 +77,16 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
         finally:
             for process in reversed(running):
                 process.stop()
+
+
+def _open_log(folder: Path) -> IO[bytes]:
+    """Raises Misconfigured where nothing can be written."""
+    try:
+        return (folder / "log.jsonl").open("ab")
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot write in {folder}: {error.strerror}", fix="choose another folder: --dir"
+        ) from error
 
 
 def _claim(log: IO[bytes], folder: Path) -> None:
@@ -98,15 +112,24 @@ def _start(stack: Stack, model: Path, log: IO[bytes], running: list[Process], sa
     broker = stack.make_broker()
     with bytes_bar("sealing the model", model.stat().st_size) as progress:
         bundle = stack.seal_model(model, broker, progress)
-    say.print(f"[green]✓[/] model sealed for the broker   [dim]{bundle.manifest_digest}[/]", soft_wrap=True)
+    say.print(
+        f"[green]✓[/] model sealed for the broker          [dim]{_short(bundle.manifest_digest)}[/]", soft_wrap=True
+    )
     stack.configure(bundle, broker)
     plan = stack.plan()
     stack.write_policy(plan, broker)
-    say.print(f"[green]✓[/] launch measured, policy pinned [dim]{plan.document.digest}[/]", soft_wrap=True)
+    say.print(
+        f"[green]✓[/] launch measured, policy pinned       [dim]{_short(plan.document.digest)}[/]", soft_wrap=True
+    )
     running.append(stack.start_broker(log))
-    say.print(f"[green]✓[/] broker answers                 [dim]{stack.broker_url}[/]", soft_wrap=True)
+    say.print(f"[green]✓[/] broker answers                       [dim]{stack.broker_url}[/]", soft_wrap=True)
     running.append(stack.start_server(plan, log))
     say.print(f"[green]✓[/] server attested, model in memory only [dim]{stack.url}[/]", soft_wrap=True)
+
+
+def _short(digest: str) -> str:
+    """To recognise it by; the whole digest is in the files."""
+    return f"{digest[:23]}…"
 
 
 def _announce(stack: Stack, as_json: bool) -> None:
@@ -123,7 +146,7 @@ def _announce(stack: Stack, as_json: bool) -> None:
         }
         click.echo(json.dumps(ready))
         return
-    out = console()
+    out, name = console(), own_name()
     out.print(f"""
 server  [bold]{stack.url}[/]
 broker  [bold]{stack.broker_url}[/]
@@ -131,14 +154,18 @@ policy  {stack.policy}
 API key {stack.api_key_file}
 
 In another terminal:
-  [bold]hermetic verify[/]
-  [bold]hermetic chat "What is the capital of France?"[/]
-  [bold]hermetic proxy[/]                 an OpenAI endpoint for any tool
+  [bold]{name} verify[/]
+  [bold]{name} chat "What is the capital of France?"[/]
+  [bold]{name} proxy[/]                 an OpenAI endpoint for any tool
 
 From Python:
   import hermetic
-  client = hermetic.OpenAI("{stack.url}", policy="{stack.policy}", allow_simulated=True,
-                           api_key=open("{stack.api_key_file}").read().strip())
+  client = hermetic.OpenAI(
+      "{stack.url}",
+      policy="{stack.policy}",
+      allow_simulated=True,
+      api_key=open("{stack.api_key_file}").read().strip(),
+  )
 
 Ctrl-C stops it.""", soft_wrap=True)  # fmt: skip
 

@@ -33,11 +33,12 @@ def demo(fast: bool, tamper: bool, folder: Path | None, svg: Path | None) -> int
       hermetic demo --tamper
       hermetic demo --fast --dir ./demo-files
     """
+    from hermetic.cli._files import make_folder
     from hermetic.cli.demo.story import Story, tell
     from hermetic.cli.demo.tamper import tamper_with_everything
 
     with tempfile.TemporaryDirectory(prefix="hermetic-demo-") as temporary:
         where = (folder or Path(temporary)).absolute()
-        where.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(where)
         with Story.begin(where, fast=fast, svg=svg) as story:
             return tamper_with_everything(story) if tamper else tell(story)

@@ -16,7 +16,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from hermetic.cli._model import NAME, check_model, find_model
-from hermetic.cli._show import checks_table, console, summary
+from hermetic.cli._show import checks_table, console, own_name, summary
 from hermetic.cli._stack import RESOURCE, Process, Stack, free_port, interruptible
 from hermetic.cli.demo.refusals import show_refusals
 from hermetic.cli.demo.stage import Stage, hexdump
@@ -289,8 +289,8 @@ def _end(story: Story) -> None:
         f"[bold]That was the whole chain[/], in {stage.seconds:.0f} s: "
         "evidence → policy → key → channel → answer → receipt.\n"
         "[black on yellow] SIMULATED [/] hardware; the model, the broker, the server and every check were real.\n\n"
-        "Next:  [bold]hermetic up[/]   then   [bold]hermetic chat[/]      "
-        "and   [bold]hermetic demo --tamper[/]   flips a byte of everything"
+        f"Next:  [bold]{own_name()} up[/]             a server to talk to; then: {own_name()} chat\n"
+        f"       [bold]{own_name()} demo --tamper[/]  flips a byte of each thing in turn"
     )
     if story.svg is not None:
         picture = stage.out.export_svg(title="hermetic demo")

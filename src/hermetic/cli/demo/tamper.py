@@ -79,7 +79,7 @@ def _copy(story: Story, plan: LaunchPlan) -> Verdict:
     victim = program.root / next(file.path for file in plan.tree.files if file.path.endswith("hermetic/errors.py"))
     _flip(victim, 3)
     error = refusal_of(program.check)
-    return "the platform", error.code, error.message.partition(": ")[2][:100]
+    return "the platform", error.code, error.message.partition(": ")[2]
 
 
 def _config(story: Story, plan: LaunchPlan) -> Verdict:
@@ -134,18 +134,18 @@ def _evidence(story: Story) -> Verdict:
     evidence[0x94] ^= 0x01  # in the measurement
     forged = replace(report, evidence=replace(report.evidence, evidence=bytes(evidence)))
     error = refusal_of(lambda: judge.authenticate(forged, nonce=nonce))
-    return "the client", error.code, error.message[:100]
+    return "the client", error.code, error.message
 
 
 def _request(story: Story) -> Verdict:
     tap = Wiretap(story.stack.port, change_question=flip_last_byte)
     error = refusal_of(lambda: ask_through(tap, story))
-    return "the server", error.code, error.message[:100]
+    return "the server", error.code, error.message
 
 
 def _answer(story: Story) -> Verdict:
     error = refusal_of(lambda: ask_through(Wiretap(story.stack.port, change_answer=_flip_sealed), story))
-    return "the client", error.code, error.message[:100]
+    return "the client", error.code, error.message
 
 
 def _flip_sealed(message: bytes) -> bytes:
