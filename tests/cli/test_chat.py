@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import signal
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hermetic.wire import sha256_digest
-from stack_support import Home, Up, eventually
+from stack_support import HERMETIC, PATIENCE, Home, Up, eventually
 
 SHORT = ("--max-tokens", "8", "--temperature", "0")
 CANARY = f"canary {secrets.token_hex(16)}"
@@ -74,6 +76,29 @@ def test_a_session(stack: Up) -> None:
     done = stack.hermetic("chat", *SHORT, typed="Say one.\nSay two.\n\nnever asked\n")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("› ") == 3
+
+
+def test_an_interrupt_ends_the_answer_and_not_the_session(stack: Up) -> None:
+    session = subprocess.Popen(
+        [*HERMETIC, "chat", "--max-tokens", "1000"],
+        env=stack.home.environment | {"PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert session.stdin is not None
+    assert session.stdout is not None
+    try:
+        session.stdin.write(b"Count from one to a thousand, one number a line.\n")
+        session.stdin.flush()
+        session.stdout.read(len("› ".encode()) + 1)  # the answer has begun
+        session.send_signal(signal.SIGINT)
+        _, said = session.communicate(b"Say one.\n\n", timeout=PATIENCE)
+    finally:
+        session.kill()
+        session.wait()
+    assert session.returncode == 0, said
+    assert b"the session goes on" in said
 
 
 # It refuses

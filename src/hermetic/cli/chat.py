@@ -86,7 +86,11 @@ def chat(
                 max_tokens=max_tokens,
                 seed=seed,
             )
-            answer = _print_stream(stream)
+            try:
+                answer = _print_stream(stream)
+            except BaseException:
+                history.pop()  # a question without its answer is no part of the conversation
+                raise
             history.append({"role": "assistant", "content": answer})
             return stream
 
@@ -130,7 +134,7 @@ def _greet(client: SealedClient, model: str) -> None:
     accepted = client.attested.accepted
     simulated_banner(out, accepted.claims)
     said = f"{summary(accepted.checks)} · {escape(model)}"
-    out.print(f"[green]✓[/] verified [bold]{accepted.claims.launch.service}[/] · {said}", soft_wrap=True)
+    out.print(f"[green]✓[/] verified [bold]{escape(accepted.claims.launch.service)}[/] · {said}", soft_wrap=True)
 
 
 def _print_stream(stream: ChatStream) -> str:
@@ -147,10 +151,12 @@ def _print_stream(stream: ChatStream) -> str:
 def _session(ask: Callable[[str], ChatStream]) -> None:
     import contextlib
 
+    from rich.markup import escape
+
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives input() editing and history
     out = console(stderr=True)
-    out.print("[dim]an empty line or Ctrl-D ends the session[/]")
+    out.print("[dim]an empty line or Ctrl-D ends the session, Ctrl-C an answer[/]")
     while True:
         try:
             question = input("› ").strip()
@@ -160,8 +166,10 @@ def _session(ask: Callable[[str], ChatStream]) -> None:
             return
         try:
             ask(question)
+        except KeyboardInterrupt:
+            out.print("\n[dim]stopped; the session goes on[/]")
         except HermeticError as error:
-            out.print(f"[red]{error.code}[/]: {error}", soft_wrap=True)
+            out.print(f"[red]{escape(error.code)}[/]: {escape(str(error))}", soft_wrap=True)
 
 
 def _save(client: SealedClient, stream: ChatStream, api_key: str | None, folder: Path, target: Target) -> None:
@@ -176,4 +184,4 @@ def _save(client: SealedClient, stream: ChatStream, api_key: str | None, folder:
     command = f"hermetic receipt verify {folder}/receipt.json --policy {target.policy}"
     command += f" --request {folder}/request.json --response {folder}/response.sse"
     command += " --allow-simulated" if client.attested.accepted.simulated else ""
-    console(stderr=True).print(f"saved; check it offline with:\n  {command}", soft_wrap=True)
+    console(stderr=True).print(f"saved; check it offline with:\n  {command}", soft_wrap=True, markup=False)
