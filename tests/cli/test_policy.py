@@ -47,6 +47,26 @@ def test_from_a_launch_document(stack: Up, stranger: Home, tmp_path: Path) -> No
     assert stranger.hermetic("verify", stack.url, "--policy", policy, "--allow-simulated").returncode == 0
 
 
+def test_from_a_launch_document_on_the_simulator_of_this_machine(stack: Up, stranger: Home, tmp_path: Path) -> None:
+    arguments = ("--launch", stack.folder / "launch.json", "--allow-simulated")
+    written = stack.hermetic("policy", "new", *arguments, "--log-key", stack.log_key)
+    assert written.returncode == 0, written.stderr
+    policy = tmp_path / "policy.toml"
+    policy.write_text(written.stdout)
+    assert Policy.load(policy).log_keys == (stack.log_key,)
+    assert stranger.hermetic("verify", stack.url, "--policy", policy, "--allow-simulated").returncode == 0
+    # Hardware and simulator are not mixed.
+    assert stack.hermetic("policy", "new", *arguments, "--product", "Genoa").returncode == 2
+
+
+def test_nothing_is_written_for_what_is_no_measurement(stack: Up, stranger: Home) -> None:
+    arguments = ("--launch", stack.folder / "launch.json", "--product", "Genoa", "--measurement", "MEASUREMENT")
+    written = stranger.hermetic("policy", "new", *arguments)
+    assert written.returncode == 2
+    assert written.stdout == ""
+    assert "96 hex digits" in written.stderr
+
+
 FLOOR = """
 [snp.tcb.Genoa]
 boot_loader = 9

@@ -1,4 +1,4 @@
-"""``hermetic policy``: write, check and explain policies."""
+"""``hermetic policy``: write and check policies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import click
 from hermetic.cli import EXIT_INCOMPLETE
 from hermetic.cli._files import read_file
 from hermetic.cli._show import console
-from hermetic.errors import Misconfigured, NotAuthentic
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic
 
 if TYPE_CHECKING:
     from hermetic.identity import AttestationReport, Claims, LaunchDocument
+    from hermetic.policy import Policy
     from hermetic.verify import Root
 
 __all__ = ["policy"]
@@ -23,7 +24,7 @@ __all__ = ["policy"]
 
 @click.group()
 def policy() -> None:
-    """Write, check and explain policies.
+    """Write and check policies.
 
     \b
     Examples:
@@ -58,17 +59,25 @@ def lint_(file: Path, as_json: bool) -> int:
         out.print(f"{mark} [dim]{finding.code}[/]  {finding.message}", soft_wrap=True)
         if finding.fix:
             out.print(f"         [cyan]→[/] {finding.fix}", soft_wrap=True)
-    out.print(f"{parsed.profile} policy {parsed.digest}: " + ("[bold red]refused[/]" if refused else "[green]loads[/]"))
+    out.print(
+        f"{parsed.profile} policy {parsed.digest}: " + ("[bold red]refused[/]" if refused else "[green]loads[/]"),
+        soft_wrap=True,
+    )
     return int(refused)
 
 
-@policy.command("new")
+@policy.command("new", short_help="Write a policy for a launch, or for a server.")
 @click.argument("url", required=False)
 @click.option("--launch", type=click.Path(path_type=Path, dir_okay=False), help="Pin this launch document instead.")
 @click.option("--product", "products", multiple=True, help="With --launch: processors to allow, such as Genoa.")
 @click.option("--measurement", "measurements", multiple=True, help="With --launch: measurements of the image, in hex.")
 @click.option("--simulated-root", help="With --launch: the simulator to trust (hermetic simulator root).")
-@click.option("--allow-simulated", is_flag=True, help="With URL: pin the simulated platform that answers.")
+@click.option("--log-key", "log_keys", multiple=True, metavar="VKEY", help="Logs to look for receipts in.")
+@click.option(
+    "--allow-simulated",
+    is_flag=True,
+    help="Pin the simulated platform: the one that answers at URL or, with --launch, this machine's.",
+)
 @click.option("--profile", type=click.Choice(["development", "production"]), default="development", show_default=True)
 def new(
     url: str | None,
@@ -76,6 +85,7 @@ def new(
     products: tuple[str, ...],
     measurements: tuple[str, ...],
     simulated_root: str | None,
+    log_keys: tuple[str, ...],
     allow_simulated: bool,
     profile: str,
 ) -> int:
@@ -88,21 +98,31 @@ def new(
     Examples:
       hermetic measure server.toml --output launch.json
       hermetic policy new --launch launch.json --product Genoa --measurement 9c… > policy.toml
+      hermetic policy new --launch launch.json --allow-simulated > policy.toml
       hermetic policy new http://127.0.0.1:8480 --allow-simulated > policy.toml
     """
-    from hermetic.policy import draft_policy
+    from hermetic.policy import Policy, draft_policy
 
     if (url is None) == (launch is None):
         raise Misconfigured("give either URL or --launch FILE")
     if launch is not None:
+        if allow_simulated:
+            if products or measurements or simulated_root:
+                raise Misconfigured("--allow-simulated pins this machine's simulator: leave out what it runs on")
+            products, measurements, simulated_root = _simulator()
         if not products or not measurements:
-            raise Misconfigured("--launch needs --product and --measurement too: on what may it run?")
+            raise Misconfigured(
+                "--launch needs --product and --measurement too: on what may it run?",
+                fix="to try things on the simulator of this machine: --allow-simulated",
+            )
+        _check_measurements(measurements)
         text = draft_policy(
             _read_launch(launch),
             profile="production" if profile == "production" else "development",
             products=products,
             measurements=measurements,
             simulated_root=simulated_root,
+            log_keys=log_keys,
         )
     else:
         if profile == "production":
@@ -110,16 +130,40 @@ def new(
                 "trust on first use never makes a production policy",
                 fix="compute the launch document with hermetic measure, and give --launch",
             )
-        text = _first_use(str(url), allow_simulated)
+        text = _first_use(str(url), allow_simulated, log_keys)
+    parsed = Policy.parse_unlinted(text.encode())  # before anything is written: what was given may be no measurement
     click.echo(text, nl=False)
-    return _say_missing(text)
+    return _say_missing(parsed)
 
 
-def _say_missing(text: str) -> int:
+def _check_measurements(measurements: tuple[str, ...]) -> None:
+    """Raises Misconfigured for one that no SNP report could hold."""
+    from hermetic.wire import unhex
+
+    for text in measurements:
+        try:
+            unhex(text, what="--measurement", length=48)
+        except Malformed as error:
+            raise Misconfigured(
+                error.message,
+                fix="the image's launch measurement is 96 hex digits; this machine's simulator: --allow-simulated",
+            ) from error
+
+
+def _simulator() -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Products, measurements and root of this machine's simulator, whose keys are made the first time."""
+    from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT
+    from hermetic.sources.simulator.state import default_state, open_vendor
+
+    vendor = open_vendor(default_state(), now=datetime.now(UTC))
+    return (str(vendor.product),), (SIMULATED_MEASUREMENT.hex(),), vendor.root_digest
+
+
+def _say_missing(parsed: Policy) -> int:
     """What must still be written by hand before the policy loads, on standard error; the exit code."""
-    from hermetic.policy import Policy, lint
+    from hermetic.policy import lint
 
-    missing = [finding for finding in lint(Policy.parse_unlinted(text.encode())) if finding.refuses]
+    missing = [finding for finding in lint(parsed) if finding.refuses]
     for finding in missing:
         click.echo(f"not complete [{finding.code}]: {finding.message}\n  → {finding.fix}", err=True)
     return EXIT_INCOMPLETE if missing else 0
@@ -132,7 +176,7 @@ def _read_launch(path: Path) -> LaunchDocument:
     return LaunchDocument.from_json(parse_object(read_file(path), what=str(path)))
 
 
-def _first_use(url: str, allow_simulated: bool) -> str:
+def _first_use(url: str, allow_simulated: bool, log_keys: tuple[str, ...]) -> str:
     """A development policy that pins whatever answers at ``url``, if that much is authentic."""
     import secrets
 
@@ -162,6 +206,7 @@ def _first_use(url: str, allow_simulated: bool) -> str:
         products=(claims.platform.product,),
         measurements=(claims.platform.measurement.hex(),),
         simulated_root=claims.platform.root.sha256 if claims.simulated else None,
+        log_keys=log_keys,
         note=note,
     )
 
