@@ -58,6 +58,9 @@ def test_help_shows_examples_that_can_be_copied(words: tuple[str, ...]) -> None:
 
 def test_there_is_no_other_command(stranger: Home) -> None:
     assert cli.get_command(CONTEXT, "launch-missiles") is None
+    mistyped = stranger.hermetic("verfy")
+    assert mistyped.returncode == 2
+    assert "Did you mean verify?" in mistyped.stderr
     refused = stranger.hermetic("launch-missiles")
     assert refused.returncode == 2
     assert "No such command" in refused.stderr

@@ -27,7 +27,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
         "proxy": ("hermetic.cli.proxy", "proxy", "A local OpenAI endpoint that verifies and encrypts."),
         "receipt": ("hermetic.cli.receipt", "receipt", "Check what a workload signed about its work."),
         "log": ("hermetic.cli.log", "log", "Check a transparency log from first entry to last."),
-        "policy": ("hermetic.cli.policy", "policy", "Write, check and explain policies."),
+        "policy": ("hermetic.cli.policy", "policy", "Write and check policies."),
     },
     "Seal models and data": {
         "keygen": ("hermetic.cli.seal", "keygen", "Make a key to seal for, or to sign as an owner."),
@@ -62,6 +62,16 @@ class _Lazy(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is not a command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            import difflib
+
+            if near := difflib.get_close_matches(args[0], _COMMANDS, n=1):
+                ctx.fail(f"No such command '{args[0]}'.  Did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in _SECTIONS.items():

@@ -40,7 +40,7 @@ def broker() -> None:
     """
 
 
-@broker.command("init")
+@broker.command("init", short_help="Make the broker's keys and its log.")
 @_config
 @_json
 def init(config_path: Path, as_json: bool) -> None:
@@ -109,7 +109,7 @@ def serve(config_path: Path, as_json: bool) -> None:
         _notice(out)
         out.print(f"broker {server.broker.config.name} on [bold]{server.url}[/]", soft_wrap=True)
         out.print(f"  key {server.broker.broker_key}", soft_wrap=True)
-        out.print(f"  {len(server.broker.config.resources)} resources; stop with Ctrl-C")
+        out.print(f"  {len(server.broker.config.resources)} resource(s); stop with Ctrl-C")
     server.run()
 
 
@@ -130,7 +130,7 @@ def recipient_(name: str, config_path: Path, as_json: bool) -> None:
     click.echo(json.dumps({"resource": name, "recipient": found}) if as_json else found)
 
 
-@broker.command("releases")
+@broker.command("releases", short_help="Show who got keys, and why others did not.")
 @click.option("--resource", help="Only decisions about this resource.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many, newest first.")
 @_config
@@ -175,7 +175,7 @@ def _print_release(out: Console, seen: Seen) -> None:
         place = f"[black on yellow] SIMULATED [/] {place}"
     out.print(f"{seen.at:%Y-%m-%d %H:%M:%S} {word} [bold]{escape(decision.service)}[/] on {place}", soft_wrap=True)
     for want in decision.wants:
-        out.print(f"    {escape(want.resource)} {escape(want.version)}, {len(want.headers)} files", soft_wrap=True)
+        out.print(f"    {escape(want.resource)} {escape(want.version)}, {len(want.headers)} file(s)", soft_wrap=True)
         out.print(f"    [dim]policy {want.policy_digest or 'none'}[/]", soft_wrap=True)
     out.print(f"    [dim]launch {decision.launch_digest}[/]", soft_wrap=True)
     out.print(f"    [dim]log entry {seen.log_index}, decision {decision.decision_id}[/]", soft_wrap=True)

@@ -29,11 +29,11 @@ def log() -> None:
 
     \b
     Example:
-      hermetic log verify http://127.0.0.1:8701 --log-key broker.example/log+1234abcd+AQ…
+      hermetic log verify http://127.0.0.1:8481 --log-key broker.example+1234abcd+AQ…
     """
 
 
-@log.command()
+@log.command(short_help="Read a whole log, from first entry to last.")
 @click.argument("where", metavar="URL|DIR")
 @click.option("--log-key", metavar="VKEY", help="The log's key, as its keeper publishes it; remembered from then on.")
 @click.option("--policy", type=click.Path(path_type=Path, dir_okay=False), help="Take the log's key from this policy.")
@@ -43,14 +43,13 @@ def verify(where: str, log_key: str | None, policy: Path | None, as_json: bool) 
 
     The newest checkpoint is then remembered, so that the log cannot take anything back unnoticed.
 
-    \b
     Exit codes: 0 everything holds, 1 something does not, 3 the log's key is unknown, so nobody vouches for the root.
 
     \b
     Examples:
-      hermetic log verify http://127.0.0.1:8701 --log-key broker.example/log+1234abcd+AQ…
+      hermetic log verify http://127.0.0.1:8481 --log-key broker.example+1234abcd+AQ…
       hermetic log verify http://127.0.0.1:8481 --policy policy.toml
-      hermetic log verify /var/lib/hermetic/log
+      hermetic log verify broker-data/log
     """
     from hermetic.client.folders import state_folder
     from hermetic.ledger import PinnedCheckpoints, VerifierKey
@@ -144,7 +143,7 @@ def _examine(
         yield question.refused(error, expected=expected)
         return
     if pinned is not None:
-        yield question.judge(True, expected=expected, got=f"{len(_seen(pinned))} checkpoints seen before lead to it")
+        yield question.judge(True, expected=expected, got=f"{len(_seen(pinned))} checkpoint(s) seen before lead to it")
 
 
 def _seen(pinned: Pinned | None) -> dict[int, bytes]:

@@ -34,7 +34,7 @@ def receipt() -> None:
     """
 
 
-@receipt.command()
+@receipt.command(short_help="Check a saved receipt, offline.")
 @click.argument("file", type=_FILE)
 @click.option("--request", type=_FILE, help="The exact bytes of the request, as they were sent.")
 @click.option("--response", type=_FILE, help="The exact bytes of the response, as they came.")
@@ -59,7 +59,6 @@ def verify(
     With a policy, the attestation report saved with it is judged too, for the time at which the receipt was signed.
     Without one, a good signature says nothing about who holds the key.
 
-    \b
     Exit codes: 0 everything was checked and holds, 1 something does not hold, 3 something could not be checked
     (pending in the log, no policy, no bytes to compare), which proves less than it seems.
 
@@ -208,7 +207,7 @@ def _print(
     out = console()
     if claims is not None:
         simulated_banner(out, claims)
-    out.print(f"receipt [bold]{receipt.receipt_id}[/] · {receipt.model or receipt.endpoint} · {when}\n")
+    out.print(f"receipt [bold]{receipt.receipt_id}[/] · {receipt.model or receipt.endpoint} · {when}\n", soft_wrap=True)
     out.print(checks_table(checks, verbose=verbose))
     out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
     for fix in dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS):

@@ -35,7 +35,9 @@ def simulator() -> None:
     """
 
 
-@simulator.command(context_settings={"ignore_unknown_options": True})
+@simulator.command(
+    short_help="Launch a workload, and attest it while it runs.", context_settings={"ignore_unknown_options": True}
+)
 @_state
 @click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the program copies.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
@@ -60,7 +62,7 @@ def run(state: Path | None, store: Path | None, command: tuple[str, ...]) -> int
     return platform.launch(plan).attend()
 
 
-@simulator.command()
+@simulator.command(short_help="Print what a policy pins to accept this simulator.")
 @_state
 @click.option("--json", "as_json", is_flag=True, help="Root, product and measurement as JSON.")
 def root(state: Path | None, as_json: bool) -> None:
