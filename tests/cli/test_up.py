@@ -96,7 +96,8 @@ def is_broker(pid: int) -> bool:
     return {"broker", "serve"} <= set(command_line(pid))
 
 
-def test_an_interrupted_start_leaves_nothing_behind(stranger: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP], ids=lambda end: end.name)
+def test_an_interrupted_start_leaves_nothing_behind(stranger: Home, tmp_path: Path, end: signal.Signals) -> None:
     try:
         find_model()
     except Misconfigured as error:
@@ -111,7 +112,7 @@ def test_an_interrupted_start_leaves_nothing_behind(stranger: Home, tmp_path: Pa
         stderr=subprocess.DEVNULL,
     )
     started = eventually(lambda: descendants(process.pid), until=lambda below: any(map(is_broker, below)))
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(end)
     assert process.wait(PATIENCE) != 0
     assert not [pid for pid in started if alive(pid)]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hermetic.seal import Bundle
     from hermetic.sources.simulator.amd import SimulatedAmd
 
-__all__ = ["RESOURCE", "Process", "Stack", "free_port", "interruptible"]
+__all__ = ["RESOURCE", "Process", "Stack", "ending_signals", "free_port", "interruptible"]
 
 RESOURCE = "demo/vendor/model"
 SERVICE = "demo-chat"
@@ -272,19 +272,28 @@ class Process:
         raise Unavailable(f"{self.name} was not ready after {_READY_SECONDS:.0f} s", code="process_slow")
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """What asks a command to end, besides Ctrl-C: a closed terminal too, unless that is ignored, as under nohup."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM,) if ignored else (signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """In the block SIGTERM interrupts as Ctrl-C does, so that whatever was started is stopped on the way out."""
+    """In the block other ends interrupt as Ctrl-C does, so that whatever was started is stopped on the way out."""
+    numbers = ending_signals()
 
     def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the way out
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the way out
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -172,8 +172,10 @@ Ctrl-C stops it.""", soft_wrap=True)  # fmt: skip
 
 def _wait(running: list[Process]) -> None:
     """Until a signal, or until one of the processes ends by itself."""
+    from hermetic.cli._stack import ending_signals
+
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, *ending_signals()):
         signal.signal(number, lambda *_: stopped.set())
     while not stopped.wait(0.5):
         for process in running:
