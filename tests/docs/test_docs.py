@@ -21,7 +21,7 @@ from stack_support import PATIENCE, Home
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 QUICKSTART = ROOT / "docs" / "quickstart.md"
-MADE_LATER = {"docs/performance.md": "make bench", "docs/pictures/demo.svg": "make pictures"}
+MADE_LATER = {"docs/performance.md": "make bench"}
 """What a Makefile target writes, for a checkout in which it has not yet been run."""
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
