@@ -11,9 +11,12 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from websockets.exceptions import InvalidURI
 
 import hermetic
 from hermetic.cli.demo.wiretap import Wiretap, drop_last_chunk
+from hermetic.client.attest import Verifier
+from hermetic.client.sealed import AsyncSealedClient, SealedClient
 from hermetic.errors import ChannelBroken, Misconfigured, NotAcceptable, NotAuthentic, Unavailable
 from hermetic.policy import Policy
 from stack_support import PATIENCE, Up
@@ -216,3 +219,46 @@ def test_another_asynchronous_http_client_too(stack: Up) -> None:
 def test_nobody_there(stack: Up) -> None:
     with hermetic.OpenAI("http://127.0.0.1:1", **options(stack)) as client, pytest.raises(Unavailable):
         client.models.list()
+
+
+# Ways around the channel
+
+
+@pytest.mark.parametrize(
+    "around",
+    [{"proxy": "http://127.0.0.1:1"}, {"mounts": {"all://": None}}, {"transport": None}],
+    ids=lambda way: next(iter(way)),
+)
+@pytest.mark.parametrize("kind", [SealedClient, AsyncSealedClient])
+def test_no_option_takes_requests_around_the_sealed_transport(kind: Any, around: dict[str, Any]) -> None:
+    with pytest.raises(Misconfigured, match="bypass"):
+        kind("http://127.0.0.1:1", Verifier(policy=None), **around)
+
+
+def test_a_websocket_is_never_opened(stack: Up, wire: Wiretap) -> None:
+    client = hermetic.OpenAI(wire.url, **options(stack))
+    for made in (client, client.with_options(timeout=PATIENCE)):
+        for manager in (made.realtime.connect(model=stack.model), made.responses.connect()):
+            with pytest.raises(InvalidURI):
+                manager.enter()
+    assert wire.questions == b""
+
+
+def test_a_websocket_is_never_opened_asynchronously(stack: Up, wire: Wiretap) -> None:
+    async def run() -> None:
+        client = hermetic.AsyncOpenAI(wire.url, **options(stack))
+        for made in (client, client.with_options(timeout=PATIENCE)):
+            for manager in (made.realtime.connect(model=stack.model), made.responses.connect()):
+                with pytest.raises(InvalidURI):
+                    await manager.enter()
+
+    asyncio.run(run())
+    assert wire.questions == b""
+
+
+def test_no_other_address_for_websockets(stack: Up) -> None:
+    with pytest.raises(Misconfigured, match="bypass"):
+        hermetic.OpenAI(stack.url, **options(stack, websocket_base_url="wss://127.0.0.1:1"))
+    client = hermetic.OpenAI(stack.url, **options(stack))
+    with pytest.raises(Misconfigured, match="bypass"):
+        client.with_options(websocket_base_url="wss://127.0.0.1:1")

@@ -25,6 +25,11 @@ from hermetic.policy import Policy
 
 __all__ = ["AsyncOpenAI", "OpenAI"]
 
+_NO_WEBSOCKETS = "websockets-would-bypass-the-attested-channel://refused"
+"""What the ``openai`` package connects to where it uses WebSockets, which go around ``http_client``: no address at all.
+
+Otherwise the API key and the prompt would go, in clear, to a server that nobody verified."""
+
 
 class OpenAI(openai.OpenAI):
     """An ``openai.OpenAI`` with an attested transport.
@@ -52,7 +57,7 @@ class OpenAI(openai.OpenAI):
             base_url = f"{url}/v1/"
         elif not isinstance(http_client, SealedClient):
             raise _would_bypass()
-        super().__init__(base_url=base_url, http_client=http_client, **options)
+        super().__init__(base_url=base_url, http_client=http_client, **_without_websockets(options))
 
 
 class AsyncOpenAI(openai.AsyncOpenAI):
@@ -74,7 +79,7 @@ class AsyncOpenAI(openai.AsyncOpenAI):
             base_url = f"{url}/v1/"
         elif not isinstance(http_client, AsyncSealedClient):
             raise _would_bypass()
-        super().__init__(base_url=base_url, http_client=http_client, **options)
+        super().__init__(base_url=base_url, http_client=http_client, **_without_websockets(options))
 
 
 def _origin(url: str | None, base_url: object) -> str:
@@ -95,6 +100,12 @@ def _verifier(policy: Policy | Path | str | None, allow_simulated: bool) -> Veri
         )
     loaded = policy if isinstance(policy, Policy) else Policy.load(policy)
     return Verifier(policy=loaded, allow_simulated=allow_simulated, clock=FlooredClock(state_folder() / "clock.json"))
+
+
+def _without_websockets(options: dict[str, Any]) -> dict[str, Any]:
+    if options.get("websocket_base_url") not in (None, _NO_WEBSOCKETS):  # ``copy`` hands our own on
+        raise Misconfigured("WebSockets would bypass the attested channel", fix="leave websocket_base_url out")
+    return options | {"websocket_base_url": _NO_WEBSOCKETS}
 
 
 def _would_bypass() -> Misconfigured:

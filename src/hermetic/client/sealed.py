@@ -10,7 +10,7 @@ import httpx2
 from hermetic.channel import Session, open_session
 from hermetic.client.attest import Verifier, fetch_report, fetch_report_async
 from hermetic.client.transport import AsyncSealedTransport, SealedTransport
-from hermetic.errors import Unavailable
+from hermetic.errors import Misconfigured, Unavailable
 from hermetic.identity import AttestationReport
 from hermetic.policy import Accepted
 
@@ -75,6 +75,13 @@ class AsyncSealedClient(httpx2.AsyncClient):
 
 
 def _settings(url: str, options: dict[str, Any]) -> dict[str, Any]:
+    # Each of these would have requests leave by another transport than the sealed one: in clear, to whoever answers.
+    if around := {"app", "mounts", "proxy", "transport"} & options.keys():
+        raise Misconfigured(
+            f"{', '.join(sorted(around))} would bypass the attested channel",
+            code="bypass",
+            fix="leave it out; SealedTransport takes an inner transport that carries the sealed bytes",
+        )
     # No proxies from the environment and no redirects: there is one origin, and the transport holds it.
     fixed = {"base_url": url, "trust_env": False, "follow_redirects": False}
     return {"timeout": _TIMEOUT} | options | fixed
