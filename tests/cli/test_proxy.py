@@ -137,3 +137,19 @@ def test_it_does_not_start(stack: Up, stranger: Home, arguments: list[str], code
     done = stranger.hermetic("proxy", *(words.get(word, word) for word in arguments), "--port", str(ports()[0]))
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://example.org", "null", "http://localhost.example.org", "http://127.0.0.1.example.org:8488", ""]
+)
+def test_a_page_from_elsewhere_spends_nobodys_key(url: str, origin: str) -> None:
+    # What any page may have a browser send without asking first: a POST of plain text.
+    headers = {"origin": origin, "content-type": "text/plain"}
+    answer = httpx2.post(f"{url}/v1/chat/completions", content=b"{}", headers=headers, timeout=PATIENCE)
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "wrong_origin"
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443"])
+def test_a_page_of_this_machine_may_ask(url: str, origin: str) -> None:
+    assert httpx2.get(f"{url}/v1/models", headers={"origin": origin}, timeout=PATIENCE).status_code == 200

@@ -31,6 +31,7 @@ def proxy(url: str | None, policy: Path | None, allow_simulated: bool, port: int
       OPENAI_BASE_URL=http://127.0.0.1:8488/v1 some-tool
     """
     import uvicorn
+    from rich.markup import escape
 
     from hermetic.cli._stack import free_port
     from hermetic.client.attest import fetch_accepted
@@ -45,6 +46,6 @@ def proxy(url: str | None, policy: Path | None, allow_simulated: bool, port: int
     port = free_port(port or None)
     out = console()
     simulated_banner(out, accepted.claims)
-    out.print(f"[green]✓[/] verified [bold]{accepted.claims.launch.service}[/] · {summary(accepted.checks)}")
+    out.print(f"[green]✓[/] verified [bold]{escape(accepted.claims.launch.service)}[/] · {summary(accepted.checks)}")
     out.print(f"OpenAI endpoint: [bold]http://127.0.0.1:{port}/v1[/]  (Ctrl-C stops it)")
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="critical", access_log=False, server_header=False)

@@ -3,7 +3,8 @@
     tool ──plain HTTP on loopback──▶ proxy ──attested, encrypted──▶ server
 
 The proxy is as trusted as the tool beside it.  It listens on loopback, answers only requests that name it as their host
-(a web page elsewhere cannot reach it by rebinding a name), and passes bodies on without looking at them.
+(a web page elsewhere cannot reach it by rebinding a name) and that no page from elsewhere makes (a browser would send
+them, with the key added here, without asking), and passes bodies on without looking at them.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ class Proxy:
         if re.sub(r":\d+\Z", "", dict(headers).get("host", "")) not in _LOCAL_HOSTS:
             await _refuse(send, 403, "wrong_host", "this proxy answers to localhost only")
             return
+        if not all(_local(value) for name, value in headers if name == "origin"):
+            await _refuse(send, 403, "wrong_origin", "this proxy answers to tools and pages of this machine only")
+            return
         body = await _read(receive)
         if body is None:
             await _refuse(send, 413, "too_large", f"the request is larger than {_MAX_BODY} bytes")
@@ -89,6 +93,12 @@ class Proxy:
             if started:
                 raise ChannelBroken("the answer was cut") from error
             await _explain(send, error)
+
+
+def _local(origin: str) -> bool:
+    """Whether a page of this machine asks.  ``null`` is anybody's, a sandboxed frame's for instance."""
+    scheme, _, host = origin.partition("://")
+    return scheme in ("http", "https") and re.sub(r":\d+\Z", "", host) in _LOCAL_HOSTS
 
 
 async def _messages(response: httpx2.Response) -> AsyncIterator[Message]:
