@@ -19,6 +19,10 @@ GOOD: list[Any] = [
     {"type": "array", "prefixItems": [{"type": "boolean"}, {"const": 4}]},
     {"type": "integer", "minimum": 1, "maximum": 2, "exclusiveMinimum": 0, "exclusiveMaximum": 3},
     {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/x"}], "$defs": {"x": {"type": "string", "format": "date"}}},
+    {"$ref": "#/$defs/tree", "$defs": {"tree": {"properties": {"left": {"$ref": "#/$defs/tree"}}}}},
+    {"allOf": [{"$ref": "#/definitions/x"}], "definitions": {"x": {"properties": {"a": {}}}, "y": True}},
+    {"properties": {"$ref": {"type": "string"}}, "default": {"$ref": "#/nowhere"}},
+    {"enum": list(range(499))},
     {"type": "object", "additionalProperties": False, "title": "t", "description": "d", "default": {"pattern": "x"}},
 ]
 
@@ -38,6 +42,20 @@ BAD: list[tuple[Any, str]] = [
     ({"additionalProperties": 1}, "schema.additionalProperties"),
     ({"x\x00": 1}, "schema"),
     (None, "schema"),
+    ({"$ref": "#"}, "schema.$ref"),
+    ({"$ref": 5}, "schema.$ref"),
+    ({"$ref": "https://example.org/schema"}, "schema.$ref"),
+    ({"$ref": "#/$defs/x", "$defs": {"y": {}}}, "schema.$ref"),
+    ({"properties": {"a": {"$ref": "#/properties/b"}, "b": {}}}, "schema.$ref"),
+    ({"default": {"$ref": "#/default"}, "allOf": [{"$ref": "#/default"}]}, "schema.$ref"),
+    ({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#/$defs/a"}}}, "schema.$ref"),
+    ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"anyOf": [{}, {"$ref": "#/$defs/a"}]}}}, "schema.$ref"),
+    ({"$defs": {"a": {"allOf": [{"oneOf": [{"$ref": "#/$defs/a"}]}]}}}, "schema.$ref"),
+    ({"enum": list(range(500))}, "schema"),
+    ({"type": ["string"] * 500}, "schema"),
+    ({"required": ["a"] * 500}, "schema"),
+    ({"properties": {f"p{number}": {} for number in range(500)}}, "schema"),
+    ({"items": {"anyOf": [{"const": number} for number in range(500)]}}, "schema"),
 ]
 
 
