@@ -23,12 +23,13 @@ _LAST_UP = "last-up.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A server, how to appraise it (None: only authenticity can be shown), and where the credential for it lies."""
+    """A server, how to appraise it (None: only authenticity can be shown), and where its credential and its log lie."""
 
     url: str
     policy: Path | None
     allow_simulated: bool
     api_key_file: Path | None = None
+    log_url: str | None = None
 
     def api_key(self) -> str | None:
         """The credential, if there is one.  Raises Misconfigured where the file cannot be read."""
@@ -58,6 +59,7 @@ def resolve(url: str | None, policy: Path | None, allow_simulated: bool, *, need
             policy=policy or last.policy,
             allow_simulated=allow_simulated or last.allow_simulated,
             api_key_file=last.api_key_file,
+            log_url=last.log_url,
         )
     same = last if last is not None and last.url == url.rstrip("/") else None
     if policy is None:
@@ -74,6 +76,7 @@ def resolve(url: str | None, policy: Path | None, allow_simulated: bool, *, need
         policy=policy,
         allow_simulated=allow_simulated,
         api_key_file=same.api_key_file if same else None,
+        log_url=same.log_url if same else None,
     )
 
 
@@ -99,6 +102,7 @@ def remember_up(target: Target) -> None:
         "policy": str(target.policy),
         "allow_simulated": target.allow_simulated,
         "api_key_file": str(target.api_key_file) if target.api_key_file else None,
+        "log_url": target.log_url,
     }
     write_document(state_folder() / _LAST_UP, document)
 
@@ -116,6 +120,7 @@ def last_up() -> Target | None:
             policy=Path(document["policy"]),
             allow_simulated=document["allow_simulated"] is True,
             api_key_file=Path(key_file) if key_file else None,
+            log_url=document["log_url"],
         )
     except (KeyError, TypeError) as error:
         raise Malformed("the record of the last hermetic up is damaged", fix="run hermetic up again") from error

@@ -184,4 +184,6 @@ def _save(client: SealedClient, stream: ChatStream, api_key: str | None, folder:
     command = f"hermetic receipt verify {folder}/receipt.json --policy {target.policy}"
     command += f" --request {folder}/request.json --response {folder}/response.sse"
     command += " --allow-simulated" if client.attested.accepted.simulated else ""
-    console(stderr=True).print(f"saved; check it offline with:\n  {command}", soft_wrap=True, markup=False)
+    # Offline, the receipt's place is proven; that the log it names is the one others see needs a look at the log once.
+    command += f" --log {target.log_url}" if target.log_url else ""
+    console(stderr=True).print(f"saved; check it with:\n  {command}", soft_wrap=True, markup=False)

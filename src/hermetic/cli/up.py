@@ -135,7 +135,15 @@ def _short(digest: str) -> str:
 def _announce(stack: Stack, as_json: bool) -> None:
     from hermetic.cli._target import Target, remember_up
 
-    remember_up(Target(url=stack.url, policy=stack.policy, allow_simulated=True, api_key_file=stack.api_key_file))
+    remember_up(
+        Target(
+            url=stack.url,
+            policy=stack.policy,
+            allow_simulated=True,
+            api_key_file=stack.api_key_file,
+            log_url=stack.broker_url,
+        )
+    )
     if as_json:
         ready = {
             "url": stack.url,
