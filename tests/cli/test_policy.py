@@ -83,6 +83,8 @@ def test_a_production_policy_needs_floors_and_holds_no_simulator(stack: Up, stra
     assert written.returncode == 3
     assert "[snp.tcb.Genoa]" in written.stderr
     policy = tmp_path / "policy.toml"
+    policy.write_text(written.stdout)
+    assert "add [snp.tcb.Genoa]" in stranger.hermetic("policy", "lint", policy).stdout  # brackets are no markup
     policy.write_text(written.stdout + FLOOR)
     assert findings(stranger, policy) == (0, set())
     # It loads, and no simulator is in it, whatever the caller allows.

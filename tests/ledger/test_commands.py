@@ -156,6 +156,29 @@ def test_the_log_key_given_counts(hermetic: Runner, kept: tuple[Path, list[objec
     assert _outcome(found, "log.checkpoint") == "fail"
 
 
+def test_a_policy_that_names_logs_accepts_no_other(
+    hermetic: Runner, kept: tuple[Path, list[object]], tmp_path: Path
+) -> None:
+    # The receipt's log is known and remembered from elsewhere; the policy wants receipts in another.
+    path, words = kept
+    other = NoteSigner.from_seed("other.example/log", bytes(32)).verifier
+    (tmp_path / "policy.toml").write_text(policy_text(log_keys=(str(other),)), encoding="utf-8")
+    found = hermetic.json("receipt", "verify", path, *words, code=1)
+    assert [check["name"] for check in found["checks"] if check["outcome"] == "fail"] == ["log.checkpoint"]
+    hermetic("receipt", "verify", path, *words, "--log-key", LOG_KEY, code=2)
+    (tmp_path / "policy.toml").write_text(policy_text(log_keys=(str(other), str(LOG_KEY))), encoding="utf-8")
+    assert hermetic.json("receipt", "verify", path, *words, code=0)["verdict"] == "proven"
+    assert hermetic.json("receipt", "verify", path, *words, "--log-key", LOG_KEY, code=0)["verdict"] == "proven"
+
+
+def test_a_receipt_cannot_write_on_the_screen(hermetic: Runner, kept: tuple[Path, list[object]]) -> None:
+    path, words = kept
+    file = json.loads(path.read_text(encoding="utf-8"))
+    file["receipt"]["model"] = "[bold green]proven[/] [/nothing]"
+    path.write_text(json.dumps(file), encoding="utf-8")
+    assert "[bold green]proven[/] [/nothing]" in hermetic("receipt", "verify", path, *words, code=1)
+
+
 @pytest.mark.parametrize("content", ["", "{}", "not json"])
 def test_what_is_no_receipt_is_refused(hermetic: Runner, tmp_path: Path, content: str) -> None:
     path = tmp_path / "receipt.json"
@@ -226,6 +249,17 @@ def test_without_the_key_nobody_vouches(hermetic: Runner, server: LogServer, sta
     assert _outcome(found, "log.entries") == "pass"
     assert _outcome(found, "log.checkpoint") == "not performed"
     assert PinnedCheckpoints(state / "checkpoints.json").keys() == {}
+
+
+def test_a_policy_that_names_logs_knows_no_other(hermetic: Runner, server: LogServer, tmp_path: Path) -> None:
+    hermetic("log", "verify", server.url, "--log-key", LOG_KEY, code=0)  # remembered from here on
+    other = NoteSigner.from_seed("other.example/log", bytes(32)).verifier
+    policy = tmp_path / "policy.toml"
+    policy.write_text(policy_text(log_keys=(str(other),)), encoding="utf-8")
+    found = hermetic.json("log", "verify", server.url, "--policy", policy, code=1)
+    assert _outcome(found, "log.checkpoint") == "fail"
+    policy.write_text(policy_text(log_keys=(str(other), str(LOG_KEY))), encoding="utf-8")
+    hermetic("log", "verify", server.url, "--policy", policy, code=0)
 
 
 def test_an_empty_log_is_verified(hermetic: Runner) -> None:

@@ -85,12 +85,15 @@ def audit_log(
 
 
 def _known(origin: str, policy: Path | None, pins: PinnedCheckpoints) -> VerifierKey | None:
-    """The key of the log of that name: the policy's, or as remembered."""
+    """The key of the log of that name: one of the policy's where it names any, else as remembered."""
     from hermetic.ledger import VerifierKey
     from hermetic.policy import Policy
 
     stated = [VerifierKey.parse(key) for key in (Policy.load(policy).log_keys if policy else ())]
-    return next((key for key in stated if key.name == origin), None) or pins.keys().get(origin)
+    if stated:
+        # Another log is held against one of these, and does not hold.
+        return next((key for key in stated if key.name == origin), stated[0])
+    return pins.keys().get(origin)
 
 
 def _examine(
@@ -202,6 +205,8 @@ def _bar(title: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def _print(claimed: Checkpoint, checks: tuple[Check, ...], *, as_json: bool) -> int:
+    from rich.markup import escape
+
     from hermetic.cli._show import checks_json, checks_table, console, summary
     from hermetic.ledger import conclude
     from hermetic.verify import Outcome
@@ -223,9 +228,9 @@ def _print(claimed: Checkpoint, checks: tuple[Check, ...], *, as_json: bool) -> 
         click.echo(json.dumps(document, indent=2))
         return code
     out = console()
-    out.print(f"log [bold]{claimed.origin}[/] · {claimed.size} entries\n")
+    out.print(f"log [bold]{escape(claimed.origin)}[/] · {claimed.size} entries\n")
     out.print(checks_table(checks))
     out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
     for fix in dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS):
-        out.print(f"  [cyan]→[/] {fix}", soft_wrap=True)
+        out.print(f"  [cyan]→[/] {escape(fix)}", soft_wrap=True)
     return code

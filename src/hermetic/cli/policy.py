@@ -44,6 +44,8 @@ def lint_(file: Path, as_json: bool) -> int:
     Example:
       hermetic policy lint policy.toml
     """
+    from rich.markup import escape
+
     from hermetic.policy import Policy, lint
 
     parsed = Policy.parse_unlinted(read_file(file), name=str(file))
@@ -56,9 +58,9 @@ def lint_(file: Path, as_json: bool) -> int:
     out = console()
     for finding in findings:
         mark = "[bold red]refused[/]" if finding.refuses else "[yellow]advice[/] "
-        out.print(f"{mark} [dim]{finding.code}[/]  {finding.message}", soft_wrap=True)
+        out.print(f"{mark} [dim]{finding.code}[/]  {escape(finding.message)}", soft_wrap=True)
         if finding.fix:
-            out.print(f"         [cyan]→[/] {finding.fix}", soft_wrap=True)
+            out.print(f"         [cyan]→[/] {escape(finding.fix)}", soft_wrap=True)
     out.print(
         f"{parsed.profile} policy {parsed.digest}: " + ("[bold red]refused[/]" if refused else "[green]loads[/]"),
         soft_wrap=True,

@@ -128,13 +128,22 @@ def _refusal(error: NotAuthentic) -> tuple[Check, ...]:
 
 
 def _log_key(saved: ReceiptFile, text: str | None, policy: Policy | None) -> VerifierKey | None:
-    """The key of the log that the receipt names: as given, as the policy says, or as remembered."""
+    """The key of the log that the receipt must stand in: one of the policy's, else as given or as remembered.
+
+    Raises Misconfigured where a key is given and the policy names others.
+    """
     from hermetic.ledger import VerifierKey
 
-    if text:
-        return VerifierKey.parse(text)
     stated = [VerifierKey.parse(key) for key in (policy.log_keys if policy else ())]
-    return (_pins().keys() | {key.name: key for key in stated}).get(_origin(saved))
+    given = VerifierKey.parse(text) if text else None
+    if given is not None and stated and given not in stated:
+        raise Misconfigured("--log-key is none of the policy's log_keys", fix="leave it out, or add it to the policy")
+    if given is not None:
+        return given
+    if stated:
+        # Where the receipt names another log, it is held against one of these, and does not hold.
+        return next((key for key in stated if key.name == _origin(saved)), stated[0])
+    return _pins().keys().get(_origin(saved))
 
 
 def _read_log(where: str, saved: ReceiptFile, key: VerifierKey | None) -> tuple[Check, ...]:
@@ -179,6 +188,8 @@ def _print(
     verbose: bool,
     as_json: bool,
 ) -> int:
+    from rich.markup import escape
+
     from hermetic.cli._show import checks_json, checks_table, console, simulated_banner, summary
     from hermetic.ledger import EventType, conclude
     from hermetic.verify import Outcome
@@ -207,9 +218,10 @@ def _print(
     out = console()
     if claims is not None:
         simulated_banner(out, claims)
-    out.print(f"receipt [bold]{receipt.receipt_id}[/] · {receipt.model or receipt.endpoint} · {when}\n", soft_wrap=True)
+    about = f"receipt [bold]{escape(receipt.receipt_id)}[/] · {escape(receipt.model or receipt.endpoint)} · {when}\n"
+    out.print(about, soft_wrap=True)
     out.print(checks_table(checks, verbose=verbose))
     out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
     for fix in dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS):
-        out.print(f"  [cyan]→[/] {fix}", soft_wrap=True)
+        out.print(f"  [cyan]→[/] {escape(fix)}", soft_wrap=True)
     return code
