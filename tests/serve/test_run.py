@@ -19,10 +19,10 @@ import pytest
 import identity_support
 import serve_support
 from hermetic.errors import Misconfigured
-from hermetic.identity import Attester
+from hermetic.identity import STRICT, Attester
 from hermetic.seal import Kind, generate_identity, seal_bundle
 from hermetic.serve._listener import remove_listener
-from hermetic.serve.app import Parts
+from hermetic.serve.app import Parts, assemble, seal
 from hermetic.serve.asgi import ClientGone, read_body
 from hermetic.serve.config import ListenConfig, ModelConfig
 from hermetic.serve.engine import EngineFailed, Piece
@@ -68,6 +68,59 @@ def test_it_serves_until_its_keys_expire(amd: SimulatedAmd, log: KeptLog) -> Non
         assert not thread.is_alive()
     notes = [line.get("text", "") for line in map(json.loads, said.getvalue().splitlines())]
     assert any("keys expire" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Hermetic-Key-Id": "", "Hermetic-Method": "POST", "Content-Type": "application/hermetic-sealed"},
+        {"Ehbp-Encapsulated-Key": "09" + 31 * "00"},
+    ],
+    ids=["strict", "ehbp"],
+)
+def test_a_sealed_body_that_never_ends_is_not_waited_for(
+    amd: SimulatedAmd, log: KeptLog, headers: dict[str, str]
+) -> None:
+    keys = WorkloadKeys.generate()
+    launch = identity_support.launch(service=SERVICE)
+    keyset = keys.keyset(subject=SERVICE, not_after=int(time.time()) + 3600)
+    config = serve_support.config()
+    parts = Parts(
+        config=msgspec.structs.replace(config, limits=msgspec.structs.replace(config.limits, body_seconds=0.05)),
+        engine=ScriptedEngine(_silent),
+        attester=Attester(Platform(amd=amd, launch=launch), keyset=keyset, launch=launch),
+        keys=keys,
+        append=log.append,
+        policy=None,
+    )
+    if "Hermetic-Key-Id" in headers:
+        headers = headers | {"Hermetic-Key-Id": keyset.key(STRICT).key_id}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "raw_path": b"/v1/chat/completions",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    sent: list[Any] = []
+    pieces = [b"\x00", b"\x00"]
+
+    async def receive() -> Any:
+        if not pieces:
+            await asyncio.sleep(3600)
+        return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        async with asyncio.timeout(30):
+            await seal(assemble(parts), parts, EventLog(io.BytesIO()))(scope, receive, send)
+
+    asyncio.run(run())
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
 
 
 @pytest.mark.parametrize("names", [(), ("a.gguf", "b.gguf")])

@@ -14,6 +14,7 @@ from hermetic.channel import ehbp, strict
 from hermetic.channel.asgi import SealedChannel
 from hermetic.identity import ED25519, STRICT, Attester
 from hermetic.serve.admission import Admission
+from hermetic.serve.arrival import Arrival
 from hermetic.serve.batch import Append, Batch
 from hermetic.serve.config import ServerConfig
 from hermetic.serve.engine import Engine
@@ -87,7 +88,8 @@ def seal(assembly: Assembly, parts: Parts, log: EventLog) -> ASGIApp:
         max_body=parts.config.limits.body_bytes,
         cors_origins=parts.config.listen.cors_origins,
     )
-    return Observer(Wall(channel), metrics=assembly.metrics, log=log)
+    arrival = Arrival(channel, seconds=parts.config.limits.body_seconds)
+    return Observer(Wall(arrival), metrics=assembly.metrics, log=log)
 
 
 def assemble(parts: Parts) -> Assembly:

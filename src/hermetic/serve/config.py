@@ -100,13 +100,14 @@ class ApiKeysConfig(_Table, frozen=True, kw_only=True):
 class Limits(_Table, frozen=True, kw_only=True):
     """What one request may take, and how many may wait.
 
-    ``body_bytes`` is plaintext; ``max_tokens`` bounds one answer and is what an unlimited request gets; ``queue``
-    requests wait when all slots are taken; ``request_seconds`` are for everything from a request's first byte to its
-    last token, ``reading_seconds`` more for a client to take what is ready; ``receipts`` are kept in memory,
-    ``receipts_per_key`` of one API key.
+    ``body_bytes`` is plaintext, ``body_seconds`` the time that a body may take to arrive; ``max_tokens`` bounds one
+    answer and is what an unlimited request gets; ``queue`` requests wait when all slots are taken; ``request_seconds``
+    are for everything from an arrived request to its last token, ``reading_seconds`` more for a client to take what is
+    ready; ``receipts`` are kept in memory, ``receipts_per_key`` of one API key.
     """
 
     body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=16 * 1024 * 1024)] = 1024 * 1024
+    body_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1024
     queue: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 32
     request_seconds: Annotated[float, msgspec.Meta(gt=0, le=24 * 3600)] = 300.0

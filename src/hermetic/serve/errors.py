@@ -80,6 +80,12 @@ class ApiError(HermeticError):
         return cls(413, f"the request body is larger than {limit} bytes", code="request_too_large")
 
     @classmethod
+    def too_slow(cls, seconds: float) -> ApiError:
+        # Closed, because what is still to come of the request would be read as the next one.
+        headers = {"Connection": "close"}
+        return cls(408, f"the request did not arrive within {seconds:g} s", code="request_too_slow", headers=headers)
+
+    @classmethod
     def busy(cls, *, retry_after: float) -> ApiError:
         return cls(
             429,
