@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -114,6 +115,13 @@ def test_simulation_needs_two_yeses() -> None:
 def test_nobody_but_appraise_makes_an_accepted() -> None:
     with pytest.raises(TypeError, match="appraise"):
         Accepted(claims=claims(), policy_digest=OTHER, checks=(), made_by=object())
+
+
+def test_nobody_makes_another_out_of_an_accepted() -> None:
+    accepted = appraise(claims(), policy())
+    changes: dict[str, Any] = {"policy_digest": OTHER}
+    with pytest.raises(ValueError, match="made_by"):
+        replace(accepted, **changes)
 
 
 def test_the_digest_is_that_of_the_file() -> None:

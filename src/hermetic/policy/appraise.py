@@ -6,7 +6,7 @@ Authenticity stopped at its first failure; policy reports them all, so that an o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import timedelta
 
 from hermetic.errors import HermeticError, NotAcceptable
@@ -24,15 +24,18 @@ _FROM_APPRAISE = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """Claims that a policy wanted.  Only :func:`appraise` makes one; sessions and releases take nothing less."""
+    """Claims that a policy wanted.  Only :func:`appraise` makes one; sessions and releases take nothing less.
+
+    What vouches for that is not kept, so that a changed copy (``dataclasses.replace``) cannot be made from one either.
+    """
 
     claims: Claims
     policy_digest: Digest
     checks: tuple[Check, ...]
-    made_by: object
+    made_by: InitVar[object]
 
-    def __post_init__(self) -> None:
-        if self.made_by is not _FROM_APPRAISE:
+    def __post_init__(self, made_by: object) -> None:
+        if made_by is not _FROM_APPRAISE:
             raise TypeError("only hermetic.policy.appraise makes an Accepted")
 
     @property
