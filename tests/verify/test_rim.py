@@ -356,7 +356,7 @@ def signed_by(at: int, **changes: Any) -> tuple[bytes, dict[str, Any]]:
         (2, {"path_length": 0}),
         (3, {"path_length": 1}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, int) else "-".join(value),
 )
 def test_a_signer_that_was_not_entitled(at: int, change: dict[str, Any]) -> None:
     document, asked = signed_by(at, **change)
