@@ -21,6 +21,9 @@ __all__ = ["checks_json", "checks_table", "console", "own_name", "simulated_bann
 _ABOUT = (
     ("binding.", "The question we asked"),
     ("snp.", "The hardware: AMD SEV-SNP"),
+    ("tdx.", "The hardware: Intel TDX"),
+    ("sgx.", "The hardware: Intel SGX"),
+    ("dcap.", "The hardware: Intel's platform"),
     ("launch.", "The workload and its keys"),
     ("keyset.", "The workload and its keys"),
     ("policy.snp.", "Our policy, on the hardware"),

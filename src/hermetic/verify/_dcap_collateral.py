@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from hermetic.errors import NotAuthentic
 from hermetic.verify._checks import Checklist
@@ -14,6 +15,7 @@ from hermetic.verify.x509 import Certificate, require_valid
 
 _SIGNER_NAME = "Intel SGX TCB Signing"
 _SECTION, _SECTION_MATCH = "DCAP 5: Intel PCS, v4", "DCAP 6: Intel DCAP, 4.1.2.4.9 and 10"
+_REMEMBERED = 64
 _QE_OF = {"SGX": "QE", "TDX": "TD_QE"}
 
 
@@ -67,7 +69,7 @@ def check_collateral(checks: Checklist, collateral: Collateral, chain: PckChain,
             require_end_entity(signer)
             require_p256_issued(signer, chain.root)
             require_valid(signer, now)
-            require_p256(p256_key(signer), signed.body, signed.signature)
+            _require_signed(signed, signer)
         first, last = signed.value.issue_date, signed.value.next_update
         with checks.step(
             f"dcap.{name}.time",
@@ -91,3 +93,9 @@ def check_collateral(checks: Checklist, collateral: Collateral, chain: PckChain,
         got = (tcb_info.id, qe_identity.id, tcb_info.fmspc.lower(), tcb_info.pce_id.lower())
         if got != (tee, _QE_OF[tee], pck.fmspc.hex(), pck.pce_id.hex()):
             raise NotAuthentic(f"{got[0]} and {got[1]}, FMSPC {got[2]}, PCEID {got[3]}")
+
+
+@lru_cache(_REMEMBERED)
+def _require_signed(signed: Signed[TcbInfo] | Signed[QeIdentity], signer: Certificate) -> None:
+    """``signer`` signed the document's exact bytes.  That it did is remembered, as of certificates; a refusal never."""
+    require_p256(p256_key(signer), signed.body, signed.signature)

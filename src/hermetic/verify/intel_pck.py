@@ -48,10 +48,7 @@ class PckIdentity:
         fields = _members(read_der(extensions[SGX_EXTENSION]), required=(_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE))
         tcb = _members(fields[_TCB], required=(*_COMPONENTS, _PCESVN, _CPUSVN))
         configuration = _members(fields[_CONFIGURATION], required=()) if _CONFIGURATION in fields else {}
-        flags = [
-            _boolean(configuration[oid]) if (oid := f"{_CONFIGURATION}.{n}") in configuration else None
-            for n in (1, 2, 3)
-        ]
+        flags = [_boolean(configuration[oid]) if oid in configuration else None for oid in _FLAGS]
         return cls(
             fmspc=_octets(fields[_FMSPC], 6),
             pce_id=_octets(fields[_PCEID], 2),
@@ -75,17 +72,15 @@ def _members(node: Node, *, required: tuple[str, ...]) -> dict[str, Node]:
         if len(pair) != 2 or pair[0].tag != _OID or pair[0].content in members:
             raise Malformed("PCK certificate: expected pairs of an identifier and a value, each identifier once")
         members[pair[0].content] = pair[1]
-    named = {oid: members[body] for oid in _KNOWN if (body := oid_body(oid)) in members}
+    named = {oid: members[body] for body, oid in _KNOWN.items() if body in members}
     if missing := [oid for oid in required if oid not in named]:
         raise Malformed(f"PCK certificate: {missing[0]} is missing")
     return named
 
 
-_KNOWN = (
-    *(_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION),
-    *(*_COMPONENTS, _PCESVN, _CPUSVN),
-    *(f"{_CONFIGURATION}.{n}" for n in (1, 2, 3)),
-)
+_FLAGS = tuple(f"{_CONFIGURATION}.{n}" for n in (1, 2, 3))
+_FIELDS = (_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION)
+_KNOWN = {oid_body(oid): oid for oid in (*_FIELDS, *_COMPONENTS, _PCESVN, _CPUSVN, *_FLAGS)}
 
 
 def _octets(node: Node, length: int) -> bytes:
