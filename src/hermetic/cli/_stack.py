@@ -325,7 +325,9 @@ def free_port(wanted: int | None = None, *, option: str = "--port") -> int:
 def _write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """The whole file or none of it."""
     temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary.unlink(missing_ok=True)
+    # Made anew and never through a link: in a folder that others may write to, one could be waiting under that name.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     os.replace(temporary, path)
