@@ -26,6 +26,7 @@ Rows = list[tuple[str, str, str, str]]
 BENCHES: dict[str, tuple[list[str], list[str]]] = {
     "startup": ([], ["--rounds", "5"]),
     "verify_snp": ([], []),
+    "verify_dcap": ([], []),
     "verify_nvidia": ([], ["--rounds", "20"]),
     "seal_open": ([], ["--size", "64", "--rounds", "2"]),
     "channel_echo": ([], ["--requests", "200", "--rounds", "2"]),
@@ -117,6 +118,12 @@ def _verify_snp(found: dict[str, Any]) -> Rows:
     ]
 
 
+def _verify_dcap(found: dict[str, Any]) -> Rows:
+    known, first, other = (found[key]["median"] for key in ("known", "first_sight", "dcap_qvl"))
+    said = f"median {known:.2f} ms; at first sight {first:.1f} ms (dcap-qvl {other:.2f} ms)"
+    return [("verify a TDX quote, both verifiers", "`dcap-qvl` alone", said, "–")]
+
+
 def _verify_nvidia(found: dict[str, Any]) -> Rows:
     what = {
         "report": "verify an NVIDIA report with its chain",
@@ -201,6 +208,7 @@ def _ledger(found: dict[str, Any]) -> Rows:
 RENDER: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "startup": _startup,
     "verify_snp": _verify_snp,
+    "verify_dcap": _verify_dcap,
     "verify_nvidia": _verify_nvidia,
     "seal_open": _seal_open,
     "channel_echo": _channel_echo,
