@@ -84,6 +84,7 @@ class Cert:
     uses: x509.KeyUsage | None = None
     hash: Any = field(default_factory=hashes.SHA256)
     signing_key: Any = None
+    bare: bool = False  # says nothing of its uses
 
     def der(self) -> bytes:
         constraints = x509.BasicConstraints(ca=self.authority is not None, path_length=self.authority)
@@ -96,9 +97,9 @@ class Cert:
             .serial_number(self.serial)
             .not_valid_before(self.first)
             .not_valid_after(self.last)
-            .add_extension(constraints, critical=True)
-            .add_extension(uses, critical=True)
         )
+        if not self.bare:
+            builder = builder.add_extension(constraints, critical=True).add_extension(uses, critical=True)
         if self.extra is not None:
             oid = x509.ObjectIdentifier(SGX_EXTENSION)
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, self.extra), critical=False)
@@ -172,6 +173,7 @@ class List:
     revoked: tuple[int, ...] = ()
     first: datetime = NOW - DAY
     last: datetime = NOW + DAY
+    hash: Any = field(default_factory=hashes.SHA256)
 
     def der(self) -> bytes:
         builder = (
@@ -184,7 +186,7 @@ class List:
         for serial in self.revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(self.first).build()
             builder = builder.add_revoked_certificate(entry)
-        return builder.sign(key(self.issuer_key), hashes.SHA256()).public_bytes(Encoding.DER)
+        return builder.sign(key(self.issuer_key), self.hash).public_bytes(Encoding.DER)
 
 
 ROOT_CRL = List(issuer="Intel SGX Root CA", issuer_key="root")
@@ -296,6 +298,9 @@ class Intel:
     qe_signed_with: str = "pck"
     documents_signed_with: str = "signer"
     collateral_root: Cert | None = None
+    crl_root: Cert | None = None
+    attestation_point: bytes | None = None
+    chain: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = lambda ders: ders
     change: Callable[[dict[str, Any], dict[str, Any]], None] = lambda tcb, qe: None
 
     @property
@@ -314,14 +319,14 @@ class Intel:
             "qe_identity": self._signed("enclaveIdentity", documents[1]),
             "qe_identity_chain": signer_chain,
             "pck_crl": self.pck_crl.der(),
-            "pck_crl_chain": pem_from_certificates((self._der(self.crl_ca), root)),
+            "pck_crl_chain": pem_from_certificates((self._der(self.crl_ca), self._der(self.crl_root or self.root))),
             "root_crl": self.root_crl.der(),
         }
-        chain = pem_from_certificates((self._der(self.pck), ca, root))
+        chain = pem_from_certificates(self.chain((self._der(self.pck), ca, root)))
         return EvidenceBundle(tee=self.tee, evidence=self._quote(chain).to_bytes(), endorsements=endorsements)
 
     def _quote(self, chain: bytes) -> TdxQuote | SgxQuote:
-        attestation_key = _point(key("attestation"))
+        attestation_key = self.attestation_point or _point(key("attestation"))
         named = sha256(attestation_key, self.auth_data).ljust(64, b"\0") if self.named_data is None else self.named_data
         report = replace(self.qe_report, report_data=named)
         signature = QuoteSignature(

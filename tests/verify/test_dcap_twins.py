@@ -20,6 +20,8 @@ from hermetic.verify import INTEL_ROOTS, IntelClaims, Outcome, TcbStatus, simula
 from hermetic.verify._checks import Check, Checklist
 from hermetic.verify._dcap_collateral import Collateral
 from hermetic.verify._dcap_opinion import check_opinion
+from hermetic.verify.intel_x509 import require_p256_issued
+from hermetic.verify.x509 import load_certificate
 from intel_forge import (
     CA,
     DAY,
@@ -32,6 +34,7 @@ from intel_forge import (
     ROOT_CRL,
     SIGNER,
     TD_REPORT,
+    Cert,
     Intel,
     List,
     pck_extension,
@@ -123,7 +126,13 @@ CHAIN = [
         Intel(pck=replace(PCK, extra=pck_extension(pce_svn=65536))), "tdx.format", id="a PCESVN beyond 16 bits"
     ),
 ]
+CHAIN += [
+    pytest.param(Intel(chain=lambda ders: ders[:2]), "tdx.format", id="a chain without its root"),
+    pytest.param(Intel(chain=lambda ders: ders[:1]), "tdx.format", id="a platform alone"),
+    pytest.param(Intel(pck=replace(PCK, bare=True)), "dcap.chain.pck", id="a PCK that does not say what it is for"),
+]
 SIGNATURES = [
+    pytest.param(Intel(attestation_point=b"\1" * 64), "dcap.signature", id="a key that is not on the curve"),
     pytest.param(Intel(qe_signed_with="other"), "dcap.qe-report.signature", id="a quoting enclave of another platform"),
     pytest.param(Intel(named_data=bytes(64)), "dcap.qe-report.key", id="a key that the enclave does not name"),
     pytest.param(Intel(signed_with="other"), "dcap.signature", id="a quote that another key signed"),
@@ -148,6 +157,10 @@ COLLATERAL = [
     pytest.param(Intel(documents_signed_with="other"), "dcap.tcb-info.signature", id="documents that another signed"),
 ]
 REVOCATION = [
+    pytest.param(Intel(crl_root=OTHER_ROOT), "dcap.revocation", id="lists of another root"),
+    pytest.param(
+        Intel(pck_crl=replace(PCK_CRL, hash=hashes.SHA384())), "dcap.revocation", id="a list with another hash"
+    ),
     pytest.param(Intel(root_crl=replace(ROOT_CRL, revoked=(2,))), "dcap.revocation", id="a revoked authority"),
     pytest.param(Intel(root_crl=replace(ROOT_CRL, revoked=(3,))), "dcap.revocation", id="a revoked signer"),
     pytest.param(
@@ -278,6 +291,14 @@ def test_another_question_is_refused() -> None:
         with pytest.raises(NotAuthentic) as refused:
             verify(Intel(tee=tee).issue(), roots=Intel().roots, now=NOW, report_data=bytes(64))
         assert refused.value.code == f"{tee}.report-data"
+
+
+def test_an_authority_on_another_curve_signs_nothing() -> None:
+    """With the right hash, so that its certificates state the right algorithm."""
+    name = "an authority"
+    authority = Cert(name=name, key="other", issuer=name, issuer_key="other", serial=5, signing_key=P384_KEY)
+    with pytest.raises(NotAuthentic, match="not on P-256"):
+        require_p256_issued(load_certificate(PCK.der(), "PCK"), load_certificate(authority.der(), "authority"))
 
 
 def test_ours_is_not_intels() -> None:

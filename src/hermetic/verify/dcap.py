@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from hermetic.errors import Malformed, NotAuthentic
+from hermetic.errors import NotAuthentic
 from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote
 from hermetic.verify._checks import Checklist
 from hermetic.verify._dcap_chain import PckChain, Revocation, check_chain, check_revocation, load_revocation
@@ -72,12 +72,6 @@ def verify_platform(
     tcb = _evaluate(checks, quote, chain, collateral, tdx)  # 10
     check_opinion(checks, bundle, quote, collateral, chain.root_der, tcb, now, installed())  # 11
     return Platform(root=root, pck=chain.identity, tcb=tcb, dates=_dates(chain, collateral, lists))
-
-
-def require_whole(quote: SgxQuote | TdxQuote, data: bytes) -> None:
-    """Parsing lost nothing: what the checks below read is all that there is."""
-    if quote.to_bytes() != data:
-        raise Malformed("a quote with bytes that mean nothing")
 
 
 def check_report_data(checks: Checklist, tee: str, got: bytes, expected: bytes | None) -> None:
