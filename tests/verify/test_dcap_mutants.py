@@ -1,9 +1,9 @@
 """One bit, anywhere: no mutant of a quote or of its collateral verifies, and none does anything but be refused.
 
-The written malleability list is empty for single bits.  What remains, tested below but for the last two, gives a quote other bytes and never
-another meaning, so a hash of evidence never names it: ECDSA accepts (r, n - s) where it accepts (r, s); a NUL may end
-the certificates or not; their lines may be of 64 or of 76 characters, as some recorded quotes' are; and an endorsement may be exchanged for another
-valid one.
+The written malleability list is empty for single bits.  What remains, tested below but for the last two, gives a quote
+other bytes and never another meaning, so a hash of evidence never names it: ECDSA accepts (r, n - s) where it accepts
+(r, s); a NUL may end the certificates or not; their lines may be of 64 or of 76 characters, as some recorded quotes'
+are; and an endorsement may be exchanged for another valid one.
 """
 
 from __future__ import annotations
