@@ -1,7 +1,7 @@
 """Bytes → what they say.  Nothing here is believed yet: only :mod:`hermetic.verify` decides what is authentic.
 
-One module for each kind of evidence (``snp``, ``tdx``, ``sgx``; later ``nvidia``, ``nitro``, ``tpm``, ``azure``,
-``cca``), and ``bundle``: how evidence and its endorsements travel together.
+One module for each kind of evidence (``snp``, ``tdx``, ``sgx``, ``nvidia``; later ``nitro``, ``tpm``, ``azure``,
+``cca``); ``bundle``: how evidence and its endorsements travel together; ``composite``: a platform and its devices.
 """
 
 from hermetic.evidence._dcap_header import QuoteHeader
@@ -9,15 +9,26 @@ from hermetic.evidence._dcap_signature import QuoteSignature
 from hermetic.evidence._snp_bits import GuestPolicy, GuestPolicyFlag, PlatformFlag, PlatformInfo, SigningKey
 from hermetic.evidence._snp_tcb import Product, Tcb, TcbVersion
 from hermetic.evidence.bundle import SEV_SNP, SGX, TDX, Evidence, EvidenceBundle, EvidenceSource, parse_evidence
+from hermetic.evidence.composite import (
+    NO_DEVICES,
+    Composite,
+    DeviceSource,
+    devices_digest,
+    devices_from_json,
+    devices_to_json,
+)
 from hermetic.evidence.sgx import EnclaveAttributes, EnclaveFlag, EnclaveReport, SgxQuote
 from hermetic.evidence.snp import Cpuid, EcdsaSignature, FirmwareVersion, SnpReport
 from hermetic.evidence.tdx import TdAttributes, TdFlag, TdReport, TdxQuote
 
 __all__ = [
+    "NO_DEVICES",
     "SEV_SNP",
     "SGX",
     "TDX",
+    "Composite",
     "Cpuid",
+    "DeviceSource",
     "EcdsaSignature",
     "EnclaveAttributes",
     "EnclaveFlag",
@@ -42,5 +53,8 @@ __all__ = [
     "TdFlag",
     "TdReport",
     "TdxQuote",
+    "devices_digest",
+    "devices_from_json",
+    "devices_to_json",
     "parse_evidence",
 ]
