@@ -71,7 +71,12 @@ def machine() -> tuple[DeviceClaims, ...]:
     return (gpu(1), gpu(2), switch(3, SWITCH_PDIS[0]), switch(4, SWITCH_PDIS[1]))
 
 
-def code(devices: tuple[DeviceClaims, ...], nonce: bytes = NONCE, gpus: int = 2, switches: int = 2) -> str:
+def code(
+    devices: tuple[DeviceClaims, ...],
+    nonce: bytes | None = NONCE,
+    gpus: int | None = 2,
+    switches: int | None = 2,
+) -> str:
     with pytest.raises(NotAuthentic) as caught:
         check_machine(devices, nonce=nonce, gpus=gpus, switches=switches)
     *before, last = caught.value.checks
@@ -90,6 +95,32 @@ def test_one_machine() -> None:
         "machine.links",
     ]
     assert {check.outcome for check in checks} == {Outcome.PASS}
+
+
+def test_one_machine_of_as_many_as_there_are() -> None:
+    """What the coordinator of CPU and devices asks; how many are wanted is a policy's to say."""
+    assert {check.outcome for check in check_machine(machine(), nonce=NONCE)} == {Outcome.PASS}
+    by_name = {check.name: check for check in check_machine(machine(), nonce=None)}
+    assert by_name.pop("machine.nonce").outcome is Outcome.NOT_PERFORMED
+    assert {check.outcome for check in by_name.values()} == {Outcome.PASS}
+    assert (by_name["machine.devices"].expected, by_name["machine.devices"].got) == (
+        "any number of GPUs and any number of switches",
+        "2 GPUs and 2 switches",
+    )
+
+
+def test_devices_that_are_no_machine_in_any_number() -> None:
+    def found(*devices: DeviceClaims, nonce: bytes | None = NONCE) -> str:
+        return code(devices, nonce=nonce, gpus=None, switches=None)
+
+    one, other, *switches = machine()
+    assert found(nonce=None) == "machine.nonce"
+    assert found(gpu(1), gpu(2, nonce=NONCE[::-1]), *switches, nonce=None) == "machine.nonce"
+    assert found(*switches) == "machine.devices"
+    assert found(one, one) == "machine.devices"
+    assert found(one, other) == "machine.mode"
+    assert found(one, *switches) == "machine.links"
+    assert found(one, other, switches[0]) == "machine.links"
 
 
 @pytest.mark.parametrize("modes", [(SPT,), (None,), (MPT, MPT), (SPT, SPT)])

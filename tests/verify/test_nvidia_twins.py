@@ -17,13 +17,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 
 import nvidia_forge
-from hermetic.errors import Malformed, NotAuthentic, Refused
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
 from hermetic.evidence.nvidia import DeviceBundle, FeatureMode
-from hermetic.verify import Outcome
+from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Outcome
 from hermetic.verify._nvidia_dice import leaf_fwid
 from hermetic.verify._nvidia_x509 import require_listed_by
-from hermetic.verify.nvidia import NVIDIA_ROOTS, Architecture, DeviceClaims, NvidiaRoots, verify_device
+from hermetic.verify.nvidia import (
+    NVIDIA_ROOTS,
+    Architecture,
+    DeviceClaims,
+    NvidiaRoots,
+    simulated_nvidia_roots,
+    verify_device,
+)
 from hermetic.verify.x509 import load_certificate, load_crl
+from hermetic.wire import sha256_digest
 from nvidia_forge import (
     DEVICE,
     DRIVER,
@@ -107,6 +115,22 @@ def test_a_healthy_device_passes_every_check() -> None:
     assert claims.mode is FeatureMode.SPT
     assert {root.name for root in claims.manifest_roots} == {"test 1"}
     assert max(claims.dates) == NOW - YEAR
+
+
+def test_the_roots_of_one_simulator() -> None:
+    one, other = (sha256_digest(name) for name in (b"device root", b"manifest root"))
+    pinned = simulated_nvidia_roots(one, other)
+    assert [(root.sha256, root.simulated) for root in (*pinned.device, *pinned.manifest)] == [
+        (one, True),
+        (other, True),
+    ]
+    with pytest.raises(Misconfigured, match="given twice"):
+        simulated_nvidia_roots(one, one)
+    for real in (*NVIDIA_ROOTS.device, *NVIDIA_ROOTS.manifest, *AMD_ROOTS, *INTEL_ROOTS):
+        with pytest.raises(Misconfigured, match="real hardware"):
+            simulated_nvidia_roots(real.sha256, other)
+        with pytest.raises(Misconfigured, match="real hardware"):
+            simulated_nvidia_roots(one, real.sha256)
 
 
 def test_one_simulated_root_makes_it_simulated() -> None:

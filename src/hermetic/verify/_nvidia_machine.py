@@ -4,7 +4,7 @@ Each device was verified alone before; this looks only at what they say together
 
     machine 1   one vendor's world: all real, or all simulated
     machine 2   one nonce
-    machine 3   each device once, and as many as expected
+    machine 3   each device once, at least one GPU, and as many as expected where the caller says how many
     machine 4   one mode
     machine 5   with switches: GPUs and switches list one another (protected PCIe)
 """
@@ -19,12 +19,17 @@ from hermetic.verify._nvidia_claims import DeviceClaims
 _SECTION = "NVIDIA 9 and 10: NVIDIA PPCIE verifier"
 
 
-def check_machine(devices: tuple[DeviceClaims, ...], *, nonce: bytes, gpus: int, switches: int) -> tuple[Check, ...]:
-    """The checks, all passed.  ``gpus`` and ``switches`` are how many the caller expects; there is at least one GPU.
+def check_machine(
+    devices: tuple[DeviceClaims, ...], *, nonce: bytes | None, gpus: int | None = None, switches: int | None = None
+) -> tuple[Check, ...]:
+    """The checks.  ``gpus`` and ``switches`` are how many the caller expects; None leaves that to a policy.
+
+    Whatever the caller expects, there is at least one GPU, and GPUs and switches name one another.  ``nonce`` None
+    records as not performed that the question was the caller's; that it was one question is asked all the same.
 
     Raises NotAuthentic at the first that fails, Misconfigured for an expectation that cannot be meant.
     """
-    if gpus < 1 or switches < 0:
+    if (gpus is not None and gpus < 1) or (switches is not None and switches < 0):
         raise Misconfigured("a machine has at least one GPU, and no fewer than no switches")
     checks = Checklist()
     own_gpus = tuple(claims for claims in devices if not claims.model.is_switch)
@@ -34,16 +39,13 @@ def check_machine(devices: tuple[DeviceClaims, ...], *, nonce: bytes, gpus: int,
     ):
         if len({claims.simulated for claims in devices}) > 1:
             raise NotAuthentic("simulated devices beside real ones")
-    with checks.step(
-        "machine.nonce", "Every device answered one question, and it was ours", section=_SECTION, expected=nonce.hex()
-    ):
-        if {claims.nonce for claims in devices} != {nonce}:
-            raise NotAuthentic(", ".join(sorted({claims.nonce.hex() for claims in devices})) or "no device")
+    _check_nonce(checks, devices, nonce)
     with checks.step(
         "machine.devices",
         "Each device answered once, and none is missing",
         section=_SECTION,
-        expected=f"{gpus} GPUs and {switches} switches",
+        expected=f"{_count(gpus)} GPUs and {_count(switches)} switches",
+        got=f"{len(own_gpus)} GPUs and {len(own_switches)} switches",
     ):
         _require_count(devices, own_gpus, own_switches, gpus, switches)
     with checks.step(
@@ -55,24 +57,49 @@ def check_machine(devices: tuple[DeviceClaims, ...], *, nonce: bytes, gpus: int,
             "machine.links",
             "GPUs and switches name one another",
             section=_SECTION,
-            expected=f"every GPU linked to these {switches} switches, every switch to the same {gpus} GPUs",
+            expected=f"every GPU linked to these {len(own_switches)} switches, "
+            f"every switch to the same {len(own_gpus)} GPUs",
         ):
             _require_links(own_gpus, own_switches)
     return checks.made
+
+
+def _check_nonce(checks: Checklist, devices: tuple[DeviceClaims, ...], nonce: bytes | None) -> None:
+    answered = {claims.nonce for claims in devices}
+    name, title = "machine.nonce", "Every device answered one question, and it was ours"
+    if nonce is None and len(answered) == 1:
+        checks.not_performed(
+            name,
+            title,
+            section=_SECTION,
+            expected="a nonce of the caller's own",
+            got=f"one question, {next(iter(answered)).hex()}",
+            fix="compare with your own nonce",
+        )
+        return
+    with checks.step(name, title, section=_SECTION, expected="one nonce for all" if nonce is None else nonce.hex()):
+        if answered != {nonce}:
+            raise NotAuthentic(", ".join(sorted(other.hex() for other in answered)) or "no device")
+
+
+def _count(expected: int | None) -> str:
+    return "any number of" if expected is None else str(expected)
 
 
 def _require_count(
     devices: tuple[DeviceClaims, ...],
     own_gpus: tuple[DeviceClaims, ...],
     own_switches: tuple[DeviceClaims, ...],
-    gpus: int,
-    switches: int,
+    gpus: int | None,
+    switches: int | None,
 ) -> None:
     if len({claims.ueid for claims in devices}) != len(devices):
         raise NotAuthentic("one device twice")
-    if (len(own_gpus), len(own_switches)) != (gpus, switches):
+    if gpus not in (None, len(own_gpus)) or switches not in (None, len(own_switches)):
         raise NotAuthentic(f"{len(own_gpus)} GPUs and {len(own_switches)} switches")
-    if len({claims.model.architecture for claims in own_gpus}) != 1:
+    if not own_gpus:
+        raise NotAuthentic("no GPU")
+    if len({claims.model.architecture for claims in own_gpus}) > 1:
         raise NotAuthentic("GPUs of different generations")
 
 

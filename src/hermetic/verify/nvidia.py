@@ -27,10 +27,9 @@ from hermetic.verify._nvidia_golden import check_golden, check_no_conflict
 from hermetic.verify._nvidia_machine import check_machine
 from hermetic.verify._nvidia_model import Architecture, Model, RimNames, model_of, require_report_of, rim_names
 from hermetic.verify._nvidia_revocation import Revocation, check_revocation
-from hermetic.verify._nvidia_roots import NVIDIA_ROOTS, NvidiaRoots
 from hermetic.verify._nvidia_x509 import require_chain
 from hermetic.verify.rim import RimClaims, verify_rim
-from hermetic.verify.roots import Root
+from hermetic.verify.roots import NVIDIA_ROOTS, NvidiaRoots, Root, simulated_nvidia_roots
 from hermetic.verify.x509 import Certificate, load_certificate, require_ecdsa_p384, require_valid
 
 __all__ = [
@@ -41,6 +40,7 @@ __all__ = [
     "NvidiaRoots",
     "RimNames",
     "check_machine",
+    "simulated_nvidia_roots",
     "verify_device",
 ]
 

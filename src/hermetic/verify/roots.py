@@ -44,18 +44,6 @@ INTEL_ROOTS = (
 )
 
 
-def simulated_root(digest: str) -> Root:
-    """The root of one simulator installation, from a relying party's own pin (``sha256:…``).
-
-    Everything that verifies under it is simulated.  Raises Misconfigured for a bad digest and for a real vendor's root.
-    """
-    if not is_digest(digest):
-        raise Misconfigured("a simulated root is pinned as sha256: and 64 lowercase hex digits")
-    if any(digest == root.sha256 for root in (*AMD_ROOTS, *INTEL_ROOTS)):
-        raise Misconfigured("this is the root of real hardware; it cannot be pinned as a simulated one")
-    return Root(name="simulator", sha256=Digest(digest), vendor="Hermetic simulator", simulated=True)
-
-
 def require_distinct(roots: tuple[Root, ...]) -> None:
     """Raises Misconfigured for no roots at all, and for one digest under two names (simulated *and* real, say)."""
     if not roots:
@@ -65,3 +53,52 @@ def require_distinct(roots: tuple[Root, ...]) -> None:
         )
     if len({root.sha256 for root in roots}) != len(roots):
         raise Misconfigured("the same root is given twice; what it proves would depend on which is found first")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvidiaRoots:
+    """The pinned roots of device chains and of manifests.  Raises Misconfigured for none, or for one that is both."""
+
+    device: tuple[Root, ...]
+    manifest: tuple[Root, ...]
+
+    def __post_init__(self) -> None:
+        require_distinct(self.device)
+        require_distinct(self.manifest)
+        # A signer of manifests must not be able to make devices, nor the reverse.
+        require_distinct((*self.device, *self.manifest))
+
+
+def _nvidia(name: str, fingerprint: str) -> Root:
+    return Root(name=name, sha256=Digest(f"sha256:{fingerprint}"), vendor="NVIDIA")
+
+
+# As published in NVIDIA's own verifiers; valid until 9999 and until 2053.
+NVIDIA_ROOTS = NvidiaRoots(
+    device=(_nvidia("NVIDIA Device Identity CA", "102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48"),),
+    manifest=(
+        _nvidia("NVIDIA CoRIM signing Root CA", "12977b5115acb0381179279fffeb5a8c4d264971ebb32298023a465fa41df5d1"),
+    ),
+)
+
+_REAL = frozenset(root.sha256 for root in (*AMD_ROOTS, *INTEL_ROOTS, *NVIDIA_ROOTS.device, *NVIDIA_ROOTS.manifest))
+
+
+def simulated_root(digest: str) -> Root:
+    """The root of one simulator installation, from a relying party's own pin (``sha256:…``).
+
+    Everything that verifies under it is simulated.  Raises Misconfigured for a bad digest and for a real vendor's root.
+    """
+    if not is_digest(digest):
+        raise Misconfigured("a simulated root is pinned as sha256: and 64 lowercase hex digits")
+    if digest in _REAL:
+        raise Misconfigured("this is the root of real hardware; it cannot be pinned as a simulated one")
+    return Root(name="simulator", sha256=Digest(digest), vendor="Hermetic simulator", simulated=True)
+
+
+def simulated_nvidia_roots(device: str, manifest: str) -> NvidiaRoots:
+    """The two roots of a simulator that plays NVIDIA, from a relying party's own pins, and no other.
+
+    Raises Misconfigured as :func:`simulated_root` does, and where the two are one.
+    """
+    return NvidiaRoots(device=(simulated_root(device),), manifest=(simulated_root(manifest),))
