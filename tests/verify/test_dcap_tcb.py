@@ -42,7 +42,7 @@ def intel(
     launched = launched or svn(7)
     return Intel(
         tee=tee,
-        pck=replace(PCK, extra=pck_extension(components=(platform,) * 16, pce_svn=pce_svn)),
+        pck=replace(PCK, extension=pck_extension(components=(platform,) * 16, pce_svn=pce_svn)),
         body=replace(TD_REPORT, tee_tcb_svn=launched, tee_tcb_svn2=running or launched),
         qe_report=replace(QE_REPORT, isv_svn=enclave),
         change=change,

@@ -11,7 +11,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
@@ -25,6 +24,7 @@ from hermetic.verify.x509 import load_certificate
 from intel_forge import (
     CA,
     DAY,
+    INTEL,
     NOW,
     PCK,
     PCK_CRL,
@@ -34,9 +34,7 @@ from intel_forge import (
     ROOT_CRL,
     SIGNER,
     TD_REPORT,
-    Cert,
     Intel,
-    List,
     pck_extension,
     usage,
 )
@@ -86,8 +84,12 @@ CHAIN = [
     ),
     pytest.param(Intel(root=replace(ROOT, authority=2)), "dcap.chain.root", id="a root of another depth"),
     pytest.param(Intel(root=replace(ROOT, uses=NO_USE)), "dcap.chain.root", id="a root that signs no lists"),
-    pytest.param(Intel(root=replace(ROOT, signing_key=P384_KEY)), "dcap.chain.root", id="a root on another curve"),
-    pytest.param(Intel(root=replace(ROOT, signing_key=RSA_KEY)), "dcap.chain.root", id="a root with an RSA key"),
+    pytest.param(
+        Intel(root=replace(ROOT, public_key=P384_KEY.public_key())), "dcap.chain.root", id="a root on another curve"
+    ),
+    pytest.param(
+        Intel(root=replace(ROOT, public_key=RSA_KEY.public_key())), "dcap.chain.root", id="a root with an RSA key"
+    ),
     pytest.param(
         Intel(ca=replace(CA, name="Intel SGX TCB Signing"), pck=replace(PCK, issuer="Intel SGX TCB Signing")),
         "dcap.chain.issuer",
@@ -99,7 +101,7 @@ CHAIN = [
     pytest.param(
         Intel(ca=replace(CA, issuer="Another Root CA")), "dcap.chain.issuer", id="an authority that names another root"
     ),
-    pytest.param(Intel(ca=replace(CA, hash=hashes.SHA384())), "dcap.chain.issuer", id="another hash"),
+    pytest.param(Intel(ca=replace(CA, hash_name="sha384")), "dcap.chain.issuer", id="another hash"),
     pytest.param(Intel(ca=replace(CA, authority=1)), "dcap.chain.issuer", id="an authority of another depth"),
     pytest.param(Intel(ca=replace(CA, authority=None)), "dcap.chain.issuer", id="an authority that is none"),
     pytest.param(Intel(pck=replace(PCK, name="Intel SGX TCB Signing")), "dcap.chain.pck", id="not a PCK"),
@@ -115,15 +117,15 @@ CHAIN = [
     pytest.param(
         Intel(pck=replace(PCK, uses=usage(authority=True))), "dcap.chain.pck", id="a PCK that signs certificates only"
     ),
-    pytest.param(Intel(pck=replace(PCK, hash=hashes.SHA512())), "dcap.chain.pck", id="a PCK with another hash"),
+    pytest.param(Intel(pck=replace(PCK, hash_name="sha512")), "dcap.chain.pck", id="a PCK with another hash"),
     pytest.param(Intel(root=replace(ROOT, last=NOW - DAY)), "dcap.validity", id="a root that has ended"),
     pytest.param(Intel(ca=replace(CA, first=NOW + DAY)), "dcap.validity", id="an authority that has not begun"),
     pytest.param(Intel(pck=replace(PCK, last=NOW - DAY)), "dcap.validity", id="a PCK that has ended"),
-    pytest.param(Intel(pck=replace(PCK, extra=None)), "tdx.format", id="a PCK without its platform"),
-    pytest.param(Intel(pck=replace(PCK, extra=pck_extension()[:-1])), "tdx.format", id="a platform cut short"),
-    pytest.param(Intel(pck=replace(PCK, extra=pck_extension(fmspc=bytes(5)))), "tdx.format", id="a short FMSPC"),
+    pytest.param(Intel(pck=replace(PCK, extension=None)), "tdx.format", id="a PCK without its platform"),
+    pytest.param(Intel(pck=replace(PCK, extension=pck_extension()[:-1])), "tdx.format", id="a platform cut short"),
+    pytest.param(Intel(pck=replace(PCK, extension=pck_extension(fmspc=bytes(5)))), "tdx.format", id="a short FMSPC"),
     pytest.param(
-        Intel(pck=replace(PCK, extra=pck_extension(pce_svn=65536))), "tdx.format", id="a PCESVN beyond 16 bits"
+        Intel(pck=replace(PCK, extension=pck_extension(pce_svn=65536))), "tdx.format", id="a PCESVN beyond 16 bits"
     ),
 ]
 CHAIN += [
@@ -152,15 +154,15 @@ COLLATERAL = [
         Intel(signer=replace(SIGNER, last=NOW - DAY)), "dcap.tcb-info.signature", id="a signer that has ended"
     ),
     pytest.param(
-        Intel(signer=replace(SIGNER, signing_key=P384_KEY)), "dcap.tcb-info.signature", id="a signer on another curve"
+        Intel(signer=replace(SIGNER, public_key=P384_KEY.public_key())),
+        "dcap.tcb-info.signature",
+        id="a signer on another curve",
     ),
     pytest.param(Intel(documents_signed_with="other"), "dcap.tcb-info.signature", id="documents that another signed"),
 ]
 REVOCATION = [
     pytest.param(Intel(crl_root=OTHER_ROOT), "dcap.revocation", id="lists of another root"),
-    pytest.param(
-        Intel(pck_crl=replace(PCK_CRL, hash=hashes.SHA384())), "dcap.revocation", id="a list with another hash"
-    ),
+    pytest.param(Intel(pck_crl=replace(PCK_CRL, hash_name="sha384")), "dcap.revocation", id="a list with another hash"),
     pytest.param(Intel(root_crl=replace(ROOT_CRL, revoked=(2,))), "dcap.revocation", id="a revoked authority"),
     pytest.param(Intel(root_crl=replace(ROOT_CRL, revoked=(3,))), "dcap.revocation", id="a revoked signer"),
     pytest.param(
@@ -199,7 +201,7 @@ REVOCATION = [
     pytest.param(
         Intel(
             crl_ca=replace(CA, name="Intel SGX PCK Processor CA"),
-            pck_crl=List(issuer="Intel SGX PCK Processor CA", issuer_key="ca"),
+            pck_crl=replace(PCK_CRL, issuer="Intel SGX PCK Processor CA"),
         ),
         "dcap.revocation",
         id="the other authority's list",
@@ -296,9 +298,11 @@ def test_another_question_is_refused() -> None:
 def test_an_authority_on_another_curve_signs_nothing() -> None:
     """With the right hash, so that its certificates state the right algorithm."""
     name = "an authority"
-    authority = Cert(name=name, key="other", issuer=name, issuer_key="other", serial=5, signing_key=P384_KEY)
+    authority = replace(ROOT, name=name, issuer=name, issuer_key="other", public_key=P384_KEY.public_key())
     with pytest.raises(NotAuthentic, match="not on P-256"):
-        require_p256_issued(load_certificate(PCK.der(), "PCK"), load_certificate(authority.der(), "authority"))
+        require_p256_issued(
+            load_certificate(PCK.sign(INTEL.keys), "PCK"), load_certificate(authority.sign(INTEL.keys), "authority")
+        )
 
 
 def test_ours_is_not_intels() -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from hermetic.evidence import SEV_SNP, EcdsaSignature, EvidenceBundle, Product, SigningKey, SnpReport
+from hermetic.sources.simulator.day import yesterday
 from hermetic.sources.simulator.installation import AmdInstallation
 from hermetic.sources.simulator.pki import CertificateTemplate, CrlTemplate
 from hermetic.sources.simulator.snp_platform import SnpPlatform
@@ -127,7 +128,7 @@ class SimulatedAmd:
     def leaf_template(self, platform: SnpPlatform, *, now: datetime) -> CertificateTemplate:
         """The certificate of :meth:`chip_key`.  A VCEK's lives seven years from the installation, a VLEK's one."""
         vlek = platform.signing_key is SigningKey.VLEK
-        not_before = _yesterday(now) if vlek else self._installation.created
+        not_before = yesterday(now) if vlek else self._installation.created
         return CertificateTemplate(
             common_name="SEV-VLEK" if vlek else "SEV-VCEK",
             serial=1,  # AMD's are zero, which the library that signs here refuses
@@ -139,11 +140,11 @@ class SimulatedAmd:
 
     def crl_template(self, *, now: datetime) -> CrlTemplate:
         """An empty list of the day, valid for 30."""
-        return CrlTemplate(this_update=_yesterday(now), next_update=_yesterday(now) + _CRL_LIFE)
+        return CrlTemplate(this_update=yesterday(now), next_update=yesterday(now) + _CRL_LIFE)
 
     def _leaf_of_the_day(self, platform: SnpPlatform, now: datetime) -> bytes:
         vlek = platform.signing_key is SigningKey.VLEK
-        of = (vlek, platform.reported(self.product), _yesterday(now))
+        of = (vlek, platform.reported(self.product), yesterday(now))
         return self._once(of, lambda: self._sign_leaf(self.leaf_template(platform, now=now), vlek))
 
     def _crl_of_the_day(self, now: datetime) -> bytes:
@@ -171,8 +172,3 @@ class SimulatedAmd:
     def _derive(self, label: str, length: int, *context: bytes) -> bytes:
         info = transcript(f"hermetic.simulator.amd.{label}.v1", self.product.encode(), *context)
         return HKDF(algorithm=hashes.SHA384(), length=length, salt=None, info=info).derive(self._installation.seed)
-
-
-def _yesterday(now: datetime) -> datetime:
-    """The midnight before the last: what is signed today already held for a verifier whose clock is a little behind."""
-    return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)

@@ -1,11 +1,10 @@
 """One simulated AMD at rest: a seed, three private keys and their certificates, in one file that only its owner reads.
 
-One file, linked into place whole, so that no reader ever sees half an installation and two creators agree on one.
+It is linked into place whole, so that no reader ever sees half an installation and two creators agree on one.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,8 +14,9 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from hermetic.errors import Malformed, Misconfigured
+from hermetic.errors import Malformed
 from hermetic.evidence import Product, SigningKey
+from hermetic.sources.simulator.kept import damaged, read_private, write_once
 from hermetic.sources.simulator.pki import AmdKeys, CertificateTemplate, ark_template, intermediate_template
 from hermetic.wire import b64decode, b64encode, canonical, parse_object
 
@@ -74,26 +74,18 @@ class AmdInstallation:
         """
         path = state_dir / f"simulated-amd-{product.lower()}.json"
         if not path.exists():
-            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = cls.create(
                 product=product,
                 created=now - _BACKDATED,
                 seed=secrets.token_bytes(_SEED_BYTES),
                 keys=AmdKeys.generate(),
             )
-            _link_into_place(path, canonical(fresh._to_json()))
-        return cls._read(path)
-
-    @classmethod
-    def _read(cls, path: Path) -> AmdInstallation:
-        if path.stat().st_mode & 0o077:
-            raise Misconfigured(f"others may read the simulator's keys in {path}", fix=f"chmod 600 {path}")
+            write_once(path, canonical(fresh._to_json()))
+        kept = read_private(path)
         try:
-            return cls._from_json(parse_object(path.read_bytes(), what="simulator state"))
+            return cls._from_json(parse_object(kept, what="simulator state"))
         except Malformed as error:
-            raise Misconfigured(
-                f"{path} is damaged: {error.message}", fix="remove it; a new simulated root is made, to be pinned anew"
-            ) from error
+            raise damaged(path, error.message) from error
 
     def _to_json(self) -> dict[str, str]:
         keys = {"ark_key": self.keys.ark, "ask_key": self.keys.ask, "asvk_key": self.keys.asvk}
@@ -122,28 +114,6 @@ class AmdInstallation:
             raise Malformed("a member cannot be read") from None
         certificates = {name: binary[name] for name in _CERTIFICATES}
         return cls(product=product, created=created, seed=binary["seed"], keys=keys, **certificates)
-
-
-def _link_into_place(path: Path, data: bytes) -> None:
-    """``data`` at ``path``, whole and readable by its owner only, unless somebody else was there first."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)  # unlike a rename, it never replaces what another creator already handed out
-        except FileExistsError:
-            return
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _key_to_der(key: rsa.RSAPrivateKey) -> bytes:
