@@ -6,8 +6,10 @@ One module for each kind of evidence (``snp``, ``tdx``, ``sgx``, ``nvidia``; lat
 
 from hermetic.evidence._dcap_header import QuoteHeader
 from hermetic.evidence._dcap_signature import QuoteSignature
+from hermetic.evidence._dstack_log import DstackEvent, DstackLog
 from hermetic.evidence._snp_bits import GuestPolicy, GuestPolicyFlag, PlatformFlag, PlatformInfo, SigningKey
 from hermetic.evidence._snp_tcb import Product, Tcb, TcbVersion
+from hermetic.evidence._tcg_log import EventLog, SpecId, TcgAlgorithm, TcgEvent
 from hermetic.evidence.bundle import SEV_SNP, SGX, TDX, Evidence, EvidenceBundle, EvidenceSource, parse_evidence
 from hermetic.evidence.composite import (
     NO_DEVICES,
@@ -29,10 +31,13 @@ __all__ = [
     "Composite",
     "Cpuid",
     "DeviceSource",
+    "DstackEvent",
+    "DstackLog",
     "EcdsaSignature",
     "EnclaveAttributes",
     "EnclaveFlag",
     "EnclaveReport",
+    "EventLog",
     "Evidence",
     "EvidenceBundle",
     "EvidenceSource",
@@ -47,8 +52,11 @@ __all__ = [
     "SgxQuote",
     "SigningKey",
     "SnpReport",
+    "SpecId",
     "Tcb",
     "TcbVersion",
+    "TcgAlgorithm",
+    "TcgEvent",
     "TdAttributes",
     "TdFlag",
     "TdReport",

@@ -34,6 +34,10 @@ class Reader:
         self._at += length
         return taken
 
+    def peek(self, length: int) -> bytes:
+        """The next ``length`` bytes, or as many as there are, without taking them."""
+        return self._data[self._at : self._at + length]
+
     def number(self, length: int) -> int:
         return int.from_bytes(self.take(length), "little")
 

@@ -10,6 +10,7 @@ of evidence (``snp``, ``tdx``, ``sgx``; later ``nvidia`` and the others).
 from hermetic.verify._checks import Check, Outcome
 from hermetic.verify._claims import IntelClaims, PlatformClaims, SnpClaims
 from hermetic.verify._dispatch import verify
+from hermetic.verify._measured import LoaderEvents, MeasuredEvents
 from hermetic.verify.intel_collateral import TcbStatus
 from hermetic.verify.intel_pck import PckIdentity
 from hermetic.verify.intel_tcb import Judgement, TcbEvaluation
@@ -21,6 +22,8 @@ __all__ = [
     "Check",
     "IntelClaims",
     "Judgement",
+    "LoaderEvents",
+    "MeasuredEvents",
     "Outcome",
     "PckIdentity",
     "PlatformClaims",

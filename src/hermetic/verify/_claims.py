@@ -7,6 +7,7 @@ from datetime import datetime
 
 from hermetic.evidence import Evidence, Product, SgxQuote, SnpReport, TdxQuote
 from hermetic.verify._checks import Check
+from hermetic.verify._measured import MeasuredEvents
 from hermetic.verify.intel_pck import PckIdentity
 from hermetic.verify.intel_tcb import TcbEvaluation
 from hermetic.verify.roots import Root
@@ -59,9 +60,11 @@ class IntelClaims(PlatformClaims):
 
     TDX: ``measurement`` is MRTD (48 bytes), ``host_data`` MRCONFIGID (48).  SGX: MRENCLAVE (32) and CONFIGID (64).
     ``chip_id`` is the PPID.  ``pck`` is what the platform's certificate says of it, ``tcb`` what Intel says of its
-    firmware: authentic both, and nobody has judged them yet.
+    firmware: authentic both, and nobody has judged them yet.  ``events`` is what the event logs say that came along,
+    once the signed registers agreed with them; None where none came.
     """
 
     report: TdxQuote | SgxQuote = field(repr=False)
     pck: PckIdentity
     tcb: TcbEvaluation
+    events: MeasuredEvents | None = None

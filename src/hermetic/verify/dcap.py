@@ -12,6 +12,7 @@
     DCAP 10  the firmware reaches a level that is not revoked; status and advisories are claims
     DCAP 11  a second verifier agrees
     DCAP 12  the quote carries the bytes that the caller asked for
+    DCAP 13  TDX: event logs that came along end in the registers that the quote signs   (:mod:`hermetic.verify.tdx`)
 
 Sections are those of Intel's DCAP quote verification library.  What is *wanted* of an authentic quote (statuses,
 advisories, attributes, measurements) is for a policy to say.

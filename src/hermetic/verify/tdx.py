@@ -1,4 +1,4 @@
-"""Is this quote of a TDX trust domain authentic?  DCAP 1 to 12 of :mod:`hermetic.verify.dcap`; here 1, 9 and 12."""
+"""Is this quote of a TDX trust domain authentic?  DCAP 1 to 13 of :mod:`hermetic.verify.dcap`; here 1, 9, 12, 13."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hermetic.evidence import TDX, EvidenceBundle, TdxQuote
 from hermetic.verify._checks import Checklist
 from hermetic.verify._claims import IntelClaims
 from hermetic.verify._dcap_chain import PckChain
+from hermetic.verify._event_log import check_event_logs
 from hermetic.verify.dcap import check_report_data, verify_platform
 from hermetic.verify.intel_collateral import TcbInfo
 from hermetic.verify.intel_tcb import TdxVersions, module_of
@@ -41,6 +42,7 @@ def verify_tdx(
         check_module=lambda tcb_info: _check_module(checks, quote, tcb_info),
     )  # 2 to 11
     check_report_data(checks, TDX, quote.body.report_data, report_data)  # 12
+    events = check_event_logs(checks, bundle, quote)  # 13
     return IntelClaims(
         tee=TDX,
         root=platform.root,
@@ -53,6 +55,7 @@ def verify_tdx(
         report_data=quote.body.report_data,
         pck=platform.pck,
         tcb=platform.tcb,
+        events=events,
         dates=platform.dates,
         checks=checks.made,
     )
