@@ -40,6 +40,8 @@ __all__ = [
     "NvidiaRoots",
     "RimNames",
     "check_machine",
+    "model_of",
+    "rim_names",
     "simulated_nvidia_roots",
     "verify_device",
 ]

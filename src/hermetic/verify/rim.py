@@ -24,7 +24,7 @@ from hermetic.verify._nvidia_xml import SignedXml, read_signed_xml
 from hermetic.verify.roots import Root
 from hermetic.verify.x509 import Certificate, load_certificate, require_ecdsa_p384, require_valid
 
-__all__ = ["GoldenMeasurement", "Manifest", "Revocation", "RimClaims", "verify_rim"]
+__all__ = ["GoldenMeasurement", "Manifest", "Revocation", "RimClaims", "read_rim", "verify_rim"]
 
 _REMEMBERED = 32
 _HALF = 48
@@ -96,6 +96,15 @@ def verify_rim(
     _check_identity(checks, read.manifest, product, version, name)  # 5
     dates = tuple(certificate.parsed.not_valid_before_utc for certificate in read.chain)
     return RimClaims(manifest=read.manifest, root=root, dates=dates, checks=checks.made)
+
+
+def read_rim(document: bytes) -> tuple[Manifest, tuple[bytes, ...]]:
+    """What a manifest says, and the chain that it carries, in DER and leaf first; nothing of it is believed.
+
+    Raises Malformed, and Misconfigured where lxml is not installed.
+    """
+    read = _read(document)
+    return read.manifest, read.signed.certificates
 
 
 @lru_cache(_REMEMBERED)
