@@ -1,35 +1,32 @@
-"""A vendor of devices for tests, with keys of its own: the same formats, a knob for each thing that can be wrong.
+"""The simulated NVIDIA's formats with keys of tests' own: a knob for each thing that can be wrong.
 
 It signs what it is told to.  The verifier is the one that judges hardware; only the pinned roots differ.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from lxml import etree
-
 from hermetic.evidence.nvidia import DeviceBundle, Measurement, NvidiaReport, OpaqueData, OpaqueField, OpaqueType
-from hermetic.verify import Root
-from hermetic.verify.nvidia import NvidiaRoots
+from hermetic.sources.simulator import nvidia_pki, nvidia_rim, nvidia_status
+from hermetic.sources.simulator.ec import EcKeys, raw_signature
+from hermetic.sources.simulator.nvidia_pki import Issued as Entry
+from hermetic.sources.simulator.nvidia_pki import NvidiaCertificate
+from hermetic.sources.simulator.nvidia_rim import C14N, DS, signature_of
+from hermetic.verify.nvidia import NvidiaRoots, simulated_nvidia_roots
 from hermetic.wire import sha256_digest
 
 NOW = datetime(2026, 2, 3, 12, 0, tzinfo=UTC)
-YEAR = timedelta(days=365)
+DAY, YEAR = timedelta(days=1), timedelta(days=365)
 NONCE = bytes(range(32))
 FWID = b"f" * 48
+KEYS = EcKeys(vendor="tests", seed=b"a seed that is fixed in tests...."[:32])
 DEVICE = (
     "GH100 A01 GSP FMC LF",
     "GH100 A01 GSP BROM",
@@ -38,95 +35,62 @@ DEVICE = (
     "Test Device Identity CA",
 )
 SIGNER = ("Test RIM L4 Signer", "Test L3", "Test L2", "Test CoRIM Root")
-_KEY_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
-_COMPOSITE, _TCB_INFO = "2.23.133.5.4.1", "2.23.133.5.4.1.1"
-_SHA384_OID = bytes.fromhex("0609608648016503040202")
+
+__all__ = [
+    "C14N",
+    "DEVICE",
+    "DRIVER",
+    "DS",
+    "FIRMWARE",
+    "FWID",
+    "NONCE",
+    "NOW",
+    "RIM_NAMES",
+    "YEAR",
+    "Entry",
+    "Rim",
+    "Template",
+    "all_good",
+    "answer",
+    "bundle",
+    "certify",
+    "chain",
+    "device_chain",
+    "device_templates",
+    "fwid_extension",
+    "gpu_fields",
+    "measured",
+    "report",
+    "responder",
+    "revocation_list",
+    "roots",
+    "sign",
+    "sign_rim",
+    "signature_of",
+    "signer_chain",
+    "signer_templates",
+]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One certificate and its key."""
-
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-
-    @property
-    def der(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.DER)
+# Certificates
 
 
-@dataclass(frozen=True, kw_only=True)
-class Template:
-    """What a certificate should say; the defaults are right."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template(NvidiaCertificate):
+    """What a certificate should say; the defaults are right at NOW."""
 
-    name: str
-    ca: bool | None = True
-    """None leaves the constraints out, as the device's leaf does."""
-    path_length: int | None = None
-    critical: bool = True
-    usage: tuple[str, ...] | None = ("key_cert_sign", "crl_sign")
-    extended: tuple[x509.ObjectIdentifier, ...] = ()
-    extensions: tuple[tuple[str, bytes], ...] = ()
-    critical_extensions: tuple[tuple[str, bytes], ...] = ()
     first: datetime = NOW - YEAR
     last: datetime = NOW + YEAR
-    algorithm: Any = field(default_factory=hashes.SHA384)
-    curve: Any = field(default_factory=ec.SECP384R1)
 
 
-@cache
-def key_of(name: str, curve: str = "secp384r1") -> ec.EllipticCurvePrivateKey:
-    """One key for each name, made once: a certificate re-issued with another template keeps it."""
-    return ec.generate_private_key({"secp384r1": ec.SECP384R1(), "secp256r1": ec.SECP256R1()}[curve])
+def certify(template: NvidiaCertificate, issuer: Entry | None = None, serial: int = 0x1234) -> Entry:
+    """A certificate by ``issuer``, or by itself, with the key of its name."""
+    return replace(template, serial=serial).issue(KEYS, issuer)
 
 
-def certify(template: Template, issuer: Entry | None = None, serial: int = 0x1234) -> Entry:
-    """A certificate by ``issuer``, or by itself."""
-    key = key_of(template.name, template.curve.name)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, template.name)])
-    signing_key = issuer.key if issuer else key
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(template.first)
-        .not_valid_after(template.last)
-    )
-    if template.ca is not None:
-        builder = builder.add_extension(x509.BasicConstraints(template.ca, template.path_length), template.critical)
-    if template.usage is not None:
-        builder = builder.add_extension(x509.KeyUsage(**{name: name in template.usage for name in _KEY_USAGES}), True)
-    if template.extended:
-        builder = builder.add_extension(x509.ExtendedKeyUsage(template.extended), True)
-    for oid, der in (*template.extensions, *template.critical_extensions):
-        critical = (oid, der) in template.critical_extensions
-        builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), der), critical)
-    return Entry(certificate=builder.sign(signing_key, template.algorithm), key=key)
-
-
-def fwid_extension(fwid: bytes = FWID, oid: str = _COMPOSITE) -> tuple[str, bytes]:
+def fwid_extension(fwid: bytes = FWID, oid: str = nvidia_pki.COMPOSITE) -> tuple[str, bytes]:
     """The firmware's identity as Hopper writes it, or Blackwell."""
-    identity = _tlv(0x30, _SHA384_OID + _tlv(0x04, fwid))
-    if oid == _COMPOSITE:
-        return oid, _tlv(0x30, b"\x02\x01\x01" + _tlv(0x30, b"the device's key") + identity)
-    return oid, _tlv(0x30, _tlv(0x80, b"NVIDIA") + _tlv(0xA6, identity + _tlv(0x30, _SHA384_OID + _tlv(4, bytes(48)))))
-
-
-def _tlv(tag: int, content: bytes) -> bytes:
-    length = bytes((len(content),)) if len(content) < 0x80 else bytes((0x81, len(content)))
-    return bytes((tag,)) + length + content
+    return nvidia_pki.fwid_extension(fwid, oid)
 
 
 def device_templates(names: Sequence[str] = DEVICE) -> tuple[Template, ...]:
@@ -142,10 +106,8 @@ def signer_templates() -> tuple[Template, ...]:
 
 def chain(templates: Sequence[Template]) -> tuple[Entry, ...]:
     """The certificates of ``templates``, each issued by the one after it, leaf first."""
-    entries: list[Entry] = []
-    for at, template in enumerate(reversed(templates)):
-        entries.append(certify(template, entries[-1] if entries else None, serial=100 + at))
-    return tuple(reversed(entries))
+    numbered = [replace(template, serial=100 + at) for at, template in enumerate(reversed(templates))]
+    return nvidia_pki.issue_chain(numbered[::-1], KEYS)
 
 
 @cache
@@ -160,11 +122,7 @@ def signer_chain() -> tuple[Entry, ...]:
 
 def roots(device: Entry | None = None, manifest: Entry | None = None) -> NvidiaRoots:
     pinned = (device or device_chain()[-1], manifest or signer_chain()[-1])
-    one, other = (
-        Root(name=f"test {n}", sha256=sha256_digest(entry.der), vendor="a test", simulated=True)
-        for n, entry in enumerate(pinned)
-    )
-    return NvidiaRoots(device=(one,), manifest=(other,))
+    return simulated_nvidia_roots(*(sha256_digest(entry.der) for entry in pinned))
 
 
 # Reports
@@ -196,13 +154,7 @@ def measured(index: int) -> bytes:
 
 
 def sign(report: NvidiaReport, leaf: Entry) -> bytes:
-    return report.signed_bytes() + raw_signature(leaf, report.signed_bytes())
-
-
-def raw_signature(entry: Entry, data: bytes) -> bytes:
-    """r‖s, big-endian."""
-    r, s = decode_dss_signature(entry.key.sign(data, ec.ECDSA(hashes.SHA384())))
-    return r.to_bytes(48, "big") + s.to_bytes(48, "big")
+    return report.signed_bytes() + raw_signature(leaf.key, report.signed_bytes(), "sha384")
 
 
 def report(opaque: OpaqueData | None = None, blocks: int = 64) -> NvidiaReport:
@@ -210,7 +162,7 @@ def report(opaque: OpaqueData | None = None, blocks: int = 64) -> NvidiaReport:
         nonce=NONCE,
         slot=0,
         measurements=tuple(Measurement(index=n + 1, type=1, value=measured(n)) for n in range(blocks)),
-        responder_nonce=bytes(32),
+        responder_nonce=os.urandom(32),  # no two answers are the same, as of real devices
         opaque=opaque or gpu_fields(),
         signature=bytes(96),
     )
@@ -219,163 +171,41 @@ def report(opaque: OpaqueData | None = None, blocks: int = 64) -> NvidiaReport:
 # Manifests
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rim:
-    """What a manifest should say; ``golden`` maps an index to its alternatives, ``inactive`` lists further indexes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rim(nvidia_rim.Rim):
+    """What a manifest should say; the defaults are those of the driver."""
 
     product: str = "GH100"
     version: str = "550.144.03"
     golden: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
-    inactive: tuple[int, ...] = (60,)
-
-    def content(self) -> str:
-        resources = "".join(
-            [_resource(index, values, "True") for index, values in self.golden.items()]
-            + [_resource(index, (bytes(48),), "False") for index in self.inactive]
-        )
-        return (
-            '<SoftwareIdentity xmlns="http://standards.iso.org/iso/19770/-2/2015/schema.xsd" '
-            'xmlns:ns2="http://www.w3.org/2001/04/xmlenc#sha384" name="test" tagId="0f">'
-            '<Entity name="test"/>'
-            '<Meta xmlns:ns1="https://trustedcomputinggroup.org/resource/'
-            'tcg-reference-integrity-manifest-rim-information-model/" '
-            f'colloquialVersion="{self.version}" edition="GPU" product="{self.product}" ns1:BindingSpec="RIMIM" '
-            'ns1:PlatformManufacturerId="5703"/>'
-            f"<Payload>{resources}</Payload></SoftwareIdentity>"
-        )
-
-
-def _resource(index: int, values: Sequence[bytes], active: str) -> str:
-    hashes_ = " ".join(f'ns2:Hash{n}="{value.hex()}"' for n, value in enumerate(values))
-    return (
-        f'<Resource type="Measurement" index="{index}" active="{active}" alternatives="{len(values)}" {hashes_} '
-        f'name="Measurement_{index}" size="48"/>'
-    )
 
 
 DRIVER = Rim(golden={n: (measured(n),) for n in (7, 21, 35)})
 FIRMWARE = Rim(version="96.00.5E.00.01", golden={n: (bytes(48), measured(n)) for n in (1, 2, 9)})
-DS = "http://www.w3.org/2000/09/xmldsig#"
-C14N = "http://www.w3.org/2006/12/xml-c14n11"
-
-
-def c14n(text: str | bytes) -> bytes:
-    data: bytes = etree.tostring(etree.fromstring(text), method="c14n")
-    return data
-
-
-def signature_of(content: str, signer: tuple[Entry, ...]) -> str:
-    """The signature element over ``content``, to be put at the end of its root."""
-    digest = base64.b64encode(hashlib.sha384(c14n(content)).digest()).decode()
-    info = (
-        f'<ds:SignedInfo><ds:CanonicalizationMethod Algorithm="{C14N}"/>'
-        '<ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"/>'
-        f'<ds:Reference URI=""><ds:Transforms><ds:Transform Algorithm="{DS}enveloped-signature"/>'
-        f'<ds:Transform Algorithm="{C14N}"/></ds:Transforms>'
-        '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#sha384"/>'
-        f"<ds:DigestValue>{digest}</ds:DigestValue></ds:Reference></ds:SignedInfo>"
-    )
-    # In scope there: the namespaces of the root and of the signature.
-    scoped = etree.fromstring(
-        content.replace("</SoftwareIdentity>", f'<ds:S xmlns:ds="{DS}">{info}</ds:S></SoftwareIdentity>')
-    )
-    signed_info = etree.tostring(scoped[-1][0], method="c14n")
-    value = base64.b64encode(raw_signature(signer[0], signed_info)).decode()
-    certificates = "".join(
-        f"<ds:X509Certificate>{base64.encodebytes(entry.der).decode()}</ds:X509Certificate>" for entry in signer
-    )
-    return (
-        f'<ds:Signature xmlns:ds="{DS}">{info}<ds:SignatureValue>{value}</ds:SignatureValue>'
-        f"<ds:KeyInfo><ds:X509Data>{certificates}</ds:X509Data></ds:KeyInfo></ds:Signature>"
-    )
 
 
 def sign_rim(rim: Rim | str, signer: tuple[Entry, ...] | None = None) -> bytes:
     content = rim if isinstance(rim, str) else rim.content()
-    signature = signature_of(content, signer or signer_chain())
-    return content.replace("</SoftwareIdentity>", f"{signature}</SoftwareIdentity>").encode()
+    return nvidia_rim.sign_manifest(content, signer or signer_chain())
 
 
 # Answers about revocation
 
 
-def answer(
-    subject: Entry,
-    issuer: Entry,
-    *,
-    status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
-    first: datetime = NOW - timedelta(days=1),
-    last: datetime | None = NOW + timedelta(days=1),
-    responder: Entry | None = None,
-    attached: tuple[Entry, ...] | None = None,
-    nonce: bytes | None = None,
-    naming: hashes.HashAlgorithm | None = None,
-    by_name: bool = False,
-) -> bytes:
-    """What ``issuer``, or a ``responder``, says about ``subject``; its certificate comes along unless others do."""
-    revoked = status is ocsp.OCSPCertStatus.REVOKED
-    speaker = responder or issuer
-    builder = (
-        ocsp.OCSPResponseBuilder()
-        .add_response(
-            cert=subject.certificate,
-            issuer=issuer.certificate,
-            algorithm=naming or hashes.SHA1(),  # noqa: S303 - only names a certificate
-            cert_status=status,
-            this_update=first,
-            next_update=last,
-            revocation_time=first if revoked else None,
-            revocation_reason=x509.ReasonFlags.certificate_hold if revoked else None,
-        )
-        .responder_id(
-            ocsp.OCSPResponderEncoding.NAME if by_name else ocsp.OCSPResponderEncoding.HASH, speaker.certificate
-        )
-    )
-    if attached is None:
-        attached = () if responder is None else (responder,)
-    if attached:
-        builder = builder.certificates([entry.certificate for entry in attached])
-    if nonce is not None:
-        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
-    made = builder.sign(speaker.key, hashes.SHA384())
-    return made.public_bytes(serialization.Encoding.DER)
+def answer(subject: Entry, issuer: Entry, **changes: Any) -> bytes:
+    """What ``issuer`` says about ``subject`` at NOW: it is good."""
+    return nvidia_status.answer(subject, issuer, **({"first": NOW - DAY, "last": NOW + DAY} | changes))
 
 
 def responder(issuer: Entry, **changes: Any) -> Entry:
     """A delegate that ``issuer`` named for answering."""
-    template = Template(
-        name=f"responder of {issuer.certificate.subject.rfc4514_string()}",
-        ca=None,
-        usage=("digital_signature",),
-        extended=(ExtendedKeyUsageOID.OCSP_SIGNING,),
-    )
-    return certify(replace(template, **changes), issuer, serial=900)
+    template = nvidia_status.responder_template(issuer, first=NOW - YEAR, last=NOW + YEAR)
+    return replace(template, **changes).issue(KEYS, issuer)
 
 
-def revocation_list(
-    issuer: Entry,
-    *revoked: Entry,
-    first: datetime = NOW - timedelta(days=1),
-    last: datetime = NOW + timedelta(days=1),
-    signed_by: Entry | None = None,
-    algorithm: Any = None,
-) -> bytes:
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(issuer.certificate.subject)
-        .last_update(first)
-        .next_update(last)
-    )
-    for entry in revoked:
-        builder = builder.add_revoked_certificate(
-            x509.RevokedCertificateBuilder()
-            .serial_number(entry.certificate.serial_number)
-            .revocation_date(first)
-            .build()
-        )
-    return builder.sign((signed_by or issuer).key, algorithm or hashes.SHA384()).public_bytes(
-        serialization.Encoding.DER
-    )
+def revocation_list(issuer: Entry, *revoked: Entry, **changes: Any) -> bytes:
+    """What ``issuer`` revoked, as of NOW."""
+    return nvidia_pki.revocation_list(issuer, *revoked, **({"first": NOW - DAY, "last": NOW + DAY} | changes))
 
 
 def good_answers(entries: Sequence[Entry], subjects: range) -> tuple[bytes, ...]:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 
@@ -113,7 +112,7 @@ def test_a_healthy_device_passes_every_check() -> None:
     assert claims.model.architecture is Architecture.HOPPER
     assert (claims.driver_version, claims.firmware_version) == ("550.144.03", "96.00.5E.00.01")
     assert claims.mode is FeatureMode.SPT
-    assert {root.name for root in claims.manifest_roots} == {"test 1"}
+    assert {root.name for root in claims.manifest_roots} == {"simulator"}
     assert max(claims.dates) == NOW - YEAR
 
 
@@ -192,13 +191,13 @@ def test_a_root_that_is_not_pinned() -> None:
         {"critical": False},
         {"usage": ("crl_sign",)},
         {"usage": None},
-        {"curve": ec.SECP256R1()},
-        {"algorithm": hashes.SHA256()},
+        {"curve": "secp256r1"},
+        {"hash_name": "sha256"},
     ],
     ids=lambda change: "-".join(f"{name}={value}" for name, value in change.items())[:40],
 )
 def test_an_authority_that_is_none(at: int, change: dict[str, Any]) -> None:
-    if at == 4 and "algorithm" in change:
+    if at == 4 and "hash_name" in change:
         return  # the root's own signature is not looked at: its digest is pinned
     entries, asked = device(changed(at, **change))
     assert code(bundle(device=entries), **asked) == "nvidia.chain"
@@ -428,7 +427,7 @@ def test_a_list_answers_as_well() -> None:
         {"last": NOW},
         {"first": NOW + timedelta(seconds=1)},
         {"signed_by": signer_chain()[1]},
-        {"algorithm": hashes.SHA256()},
+        {"hash_name": "sha256"},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
@@ -150,7 +149,7 @@ def test_a_signature_by_another_key() -> None:
         GOOD.replace("<Payload>", SIGNATURE + "<Payload>"),
         SIGNED.replace(END, "<Payload/>" + END),
         # A signature somewhere deeper, beside the good one.
-        SIGNED.replace('<Entity name="test"/>', f'<Entity name="test">{SIGNATURE}</Entity>'),
+        SIGNED.replace('<Entity name="SIMULATED"/>', f'<Entity name="SIMULATED">{SIGNATURE}</Entity>'),
         # No signature.
         GOOD,
         # The root is the signature.
@@ -220,14 +219,14 @@ def test_a_reference_to_the_genuine_part_of_a_forged_document() -> None:
         '<?xml version="1.0"?>' + SIGNED,
         '<?xml version="1.0" encoding="UTF-7"?>' + SIGNED,
         "<!DOCTYPE SoftwareIdentity>" + SIGNED,
-        '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + SIGNED.replace('name="test"', 'name="&e;"', 1),
+        '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + SIGNED.replace('name="SIMULATED"', 'name="&e;"', 1),
         '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd">' + SIGNED,
-        SIGNED.replace('name="test"', 'name="&e;"', 1),
+        SIGNED.replace('name="SIMULATED"', 'name="&e;"', 1),
         SIGNED.replace("<Payload>", "<!-- --><Payload>"),
         SIGNED.replace("<ds:DigestValue>", "<ds:DigestValue><!-- -->"),
         SIGNED.replace("<Payload>", "<?go?><Payload>"),
         SIGNED.replace("<Payload>", "<Payload><![CDATA[]]>"),
-        SIGNED.replace('name="test"', 'name="te\xadst"', 1),
+        SIGNED.replace('name="SIMULATED"', 'name="SIMU\xadLATED"', 1),
         SIGNED.replace("<Payload>", '<Payload xml:space="preserve">'),
         SIGNED.replace("<SoftwareIdentity ", '<SoftwareIdentity xml:id="x" ', 1),
         SIGNED + SIGNED,
@@ -251,7 +250,7 @@ def test_other_encodings() -> None:
 
 def test_entities_that_multiply_cost_nothing() -> None:
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
-    bomb = f'<!DOCTYPE x [<!ENTITY e0 "x">{entities}]>' + SIGNED.replace('name="test"', 'name="&e9;"', 1)
+    bomb = f'<!DOCTYPE x [<!ENTITY e0 "x">{entities}]>' + SIGNED.replace('name="SIMULATED"', 'name="&e9;"', 1)
     start = time.process_time()
     assert refusal(bomb).code == "rim.format"
     assert time.process_time() - start < 5, "it was expanded"
@@ -276,8 +275,8 @@ def resigned(change: Callable[[str], str]) -> bytes:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('<Entity name="test"/>', ""),
-        ('<Entity name="test"/>', '<Entity name="test"/><Entity name="test"/>'),
+        ('<Entity name="SIMULATED"/>', ""),
+        ('<Entity name="SIMULATED"/>', '<Entity name="SIMULATED"/><Entity name="SIMULATED"/>'),
         ("SoftwareIdentity", "SoftwareIdentities"),
         ('ns1:PlatformManufacturerId="5703"', 'ns1:PlatformManufacturerId="1"'),
         ('ns1:BindingSpec="RIMIM"', ""),
@@ -348,11 +347,11 @@ def signed_by(at: int, **changes: Any) -> tuple[bytes, dict[str, Any]]:
     [
         (0, {"ca": True}),
         (0, {"usage": ("key_cert_sign",)}),
-        (0, {"algorithm": hashes.SHA256()}),
+        (0, {"hash_name": "sha256"}),
         (1, {"ca": False, "path_length": None}),
         (1, {"ca": None}),
         (1, {"usage": ("digital_signature",)}),
-        (1, {"curve": ec.SECP256R1()}),
+        (1, {"curve": "secp256r1"}),
         (2, {"path_length": 0}),
         (3, {"path_length": 1}),
     ],
