@@ -1,0 +1,158 @@
+"""The one way in which anything is fetched: bounded in size, in time and in attempts; never away from the known hosts.
+
+TLS hides who asks for what, and proves nothing here.  A vendor's busy signal (429, 503) is waited out, for as long as
+the caller has time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx2
+
+from hermetic.errors import Malformed, Misconfigured, Unavailable
+from hermetic.sources.collateral.question import Answer, Request
+from hermetic.sources.collateral.services import origin_of
+
+__all__ = ["Deadline", "Fetcher", "Patience"]
+
+_BUSY = frozenset({429, 502, 503, 504})
+_WEB_PAGES = ("text/html", "application/xhtml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to try, in seconds: ``total`` for all that one bundle needs, ``silence`` without a byte.
+
+    The pause before the second of at most ``attempts`` is ``first_pause``; it doubles from there, or is as long as the
+    vendor asks.
+    """
+
+    total: float = 30.0
+    silence: float = 10.0
+    attempts: int = 4
+    first_pause: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or min(self.total, self.silence) <= 0 or self.first_pause < 0:
+            raise Misconfigured("patience: at least one attempt, and time for it")
+
+
+class Deadline:
+    """A moment by which everything has to be done, ``seconds`` from now."""
+
+    def __init__(self, seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._end = monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds; 0 when it has passed."""
+        return max(0.0, self._end - self._monotonic())
+
+
+class _Again(Exception):
+    """Worth another attempt, not before ``pause`` seconds have passed."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+class Fetcher:
+    """Asks the services at ``origins`` and no others.  Safe to share between threads."""
+
+    def __init__(
+        self, origins: frozenset[str], *, patience: Patience, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._origins = origins
+        self._patience = patience
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._http: httpx2.Client | None = None
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+
+    def fetch(self, request: Request, deadline: Deadline) -> Answer:
+        """What the service answers, whole.
+
+        Raises Unavailable where it does not answer, or not in time; Malformed where the answer cannot be a document: a
+        web page, empty, compressed, or larger than ``request.largest``.
+        """
+        if origin_of(request.url) not in self._origins:
+            raise Misconfigured(f"{request.url} is not one of the services that may be asked", code="collateral_url")
+        pause = self._patience.first_pause
+        for attempt in range(1, self._patience.attempts + 1):
+            try:
+                return self._attempt(request, deadline)
+            except _Again as again:
+                wait = max(pause, again.pause)
+                if attempt == self._patience.attempts or wait >= deadline.left:
+                    asked = f", and asks to wait {again.pause:.0f} s" if again.pause else ""
+                    raise Unavailable(
+                        f"{request.url}: {again}{asked}; gave up after {attempt} attempts",
+                        code="collateral_unavailable",
+                    ) from again.__cause__
+                self._sleep(wait)
+                pause *= 2
+        raise AssertionError("unreachable: the last attempt answers or raises")
+
+    def _attempt(self, request: Request, deadline: Deadline) -> Answer:
+        method = "GET" if request.body is None else "POST"
+        # Asked for as it is: what expands could grow without bound between two looks at its size.
+        headers = {"Accept-Encoding": "identity"} | ({"Content-Type": request.media_type} if request.media_type else {})
+        timeout = httpx2.Timeout(min(self._patience.silence, max(deadline.left, 0.001)))
+        try:
+            with self._client().stream(
+                method, request.url, content=request.body, headers=headers, timeout=timeout
+            ) as response:
+                _require_document(response, request.url)
+                content = _read(response, request, deadline)
+        except httpx2.TransportError as error:
+            raise _Again(f"no answer ({type(error).__name__})") from error
+        kept = {name: response.headers[name] for name in request.headers if name in response.headers}
+        return Answer(content=content, headers=kept)
+
+    def _client(self) -> httpx2.Client:
+        with self._lock:
+            if self._http is None:  # loading the system's roots costs more than all that a warm cache does
+                self._http = httpx2.Client(trust_env=False, follow_redirects=False, headers={"User-Agent": "hermetic"})
+            return self._http
+
+
+def _require_document(response: httpx2.Response, url: str) -> None:
+    """The status is 200 and the head is not that of a web page or of something compressed."""
+    status = response.status_code
+    if status in _BUSY:
+        after = response.headers.get("Retry-After", "")
+        # The other form is a date, by a clock that is not ours.
+        raise _Again(f"it answers {status}", float(after) if after.isdecimal() and len(after) < 6 else 0.0)
+    if response.is_redirect:
+        raise Unavailable(f"{url} answers with a redirect, which is not followed", code="collateral_unavailable")
+    if status == 404:
+        raise Unavailable(f"{url}: there is no such document", code="collateral_unknown")
+    if status != 200:
+        raise Unavailable(f"{url} answers {status}", code="collateral_unavailable")
+    if response.headers.get("Content-Type", "").lower().startswith(_WEB_PAGES):
+        raise Malformed(f"{url} answers with a web page, not with a document")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Malformed(f"{url} answers in a compressed form that was not asked for")
+
+
+def _read(response: httpx2.Response, request: Request, deadline: Deadline) -> bytes:
+    """The body, given up on as soon as it is too long or takes too long."""
+    content = bytearray()
+    for chunk in response.iter_raw():
+        content += chunk
+        if len(content) > request.largest:
+            raise Malformed(f"{request.url} answers with more than {request.largest} bytes")
+        if not deadline.left:
+            raise Unavailable(f"{request.url} answers too slowly", code="collateral_unavailable")
+    if not content:
+        raise Malformed(f"{request.url} answers with nothing")
+    return bytes(content)

@@ -1,0 +1,88 @@
+"""A folder of plain files, such as somebody downloaded by hand, as a source of collateral.
+
+Files are recognised by what is in them, whatever they are called: certificates and chains (DER, PEM), revocation lists
+(DER, PEM, hex), OCSP answers (DER), Intel's signed documents (JSON), manifests (XML, or JSON as NVIDIA's service
+answers).  Which of them answers a question is for the question to judge.  A chain that a service sends in a header is a
+PEM file here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509 import ocsp
+
+from hermetic.errors import Malformed, Misconfigured
+from hermetic.sources.collateral.question import Kind, Parts, Period, Question
+from hermetic.sources.collateral.reading import certificates_from_pem, chain_from_pem, crl_from_any
+from hermetic.wire import b64decode, parse_object
+
+__all__ = ["CollateralFolder"]
+
+_MOST_FILES, _LARGEST = 512, 1 << 20
+_INTEL_HEADS = (b'{"tcbInfo":', b'{"enclaveIdentity":')
+
+Piece = tuple[Kind, bytes]
+
+
+class CollateralFolder:
+    """The files directly in ``folder``, read once; what cannot be recognised is passed over."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises Misconfigured where the folder cannot be read, or holds more than anybody downloads by hand."""
+        self._pieces: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
+        try:
+            files = sorted(path for path in folder.iterdir() if path.is_file())
+            if len(files) > _MOST_FILES:
+                raise Misconfigured(f"{folder} holds more than {_MOST_FILES} files: is it the right folder?")
+            contents = [file.read_bytes() for file in files if file.stat().st_size <= _LARGEST]
+        except OSError as error:
+            raise Misconfigured(f"the collateral in {folder} cannot be read: {error.strerror}") from error
+        for kind, piece in itertools.chain.from_iterable(map(recognise, contents)):
+            if piece not in self._pieces[kind]:
+                self._pieces[kind].append(piece)
+
+    def answers(self, question: Question) -> Iterator[tuple[Parts, Period]]:
+        """Everything here that could answer ``question``."""
+        candidates = (self._pieces[kind] for kind in question.names.values())
+        for pieces in itertools.product(*candidates):
+            parts = dict(zip(question.names, pieces, strict=True))
+            if (period := question.judge(parts)) is not None:
+                yield parts, period
+
+
+def recognise(content: bytes) -> tuple[Piece, ...]:
+    """What a file holds, by its first bytes and by whether it can be read; nothing where it is something else."""
+    text = content.strip()
+    if text.startswith(_INTEL_HEADS):
+        return ((Kind.INTEL_JSON, text),)
+    with suppress(Malformed):
+        if text.startswith(b"{"):
+            document = parse_object(text, what="file", limit=_LARGEST)
+            return ((Kind.RIM, b64decode(document.get("rim"), what="manifest")),)
+        if text.startswith(b"<SoftwareIdentity"):
+            return ((Kind.RIM, content),)
+        if text.startswith(b"-----BEGIN CERTIFICATE-----"):
+            ders = certificates_from_pem(text)
+            return ((Kind.CHAIN, chain_from_pem(text)), *((Kind.CERTIFICATE, der) for der in ders))
+        return _from_der(crl_from_any(text if text.startswith(b"-----") or text.isalnum() else content))
+    return ()
+
+
+def _from_der(der: bytes) -> tuple[Piece, ...]:
+    for kind, load in _DER:
+        with suppress(ValueError):
+            load(der)
+            return ((kind, der),)
+    return ()
+
+
+_DER = (
+    (Kind.CERTIFICATE, x509.load_der_x509_certificate),
+    (Kind.CRL, x509.load_der_x509_crl),
+    (Kind.OCSP, ocsp.load_der_ocsp_response),
+)

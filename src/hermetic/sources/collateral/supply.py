@@ -1,0 +1,237 @@
+"""Where a document comes from, in this order: what came along, a folder of files, the cache, the vendor.
+
+    1   what holds at ``now`` and goes on holding for a while is used, and nobody is asked
+    2   otherwise the vendor is asked: once, however many threads and processes want it
+    3   what still holds is used where the vendor does not answer
+    4   what no longer holds is used only where the caller says so, and the result says so too
+
+Nothing is believed: each candidate is judged by its question, and what passes is for :mod:`hermetic.verify`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from hermetic.errors import Malformed, Unavailable
+from hermetic.sources.collateral.cache import Cache, Entry
+from hermetic.sources.collateral.fetch import Deadline, Fetcher
+from hermetic.sources.collateral.flight import Flights
+from hermetic.sources.collateral.folder import CollateralFolder
+from hermetic.sources.collateral.question import Missing, Parts, Period, Question, Request
+
+__all__ = ["CollateralUnavailable", "Obtained", "Origin", "Supply", "Wanted"]
+
+_JUST_NOW = timedelta(minutes=1)
+_AT_ONCE = 8
+
+
+class Origin(StrEnum):
+    """Where a document was found."""
+
+    CAME_ALONG = "came along"
+    FOLDER = "folder"
+    CACHE = "cache"
+    VENDOR = "vendor"
+
+
+class CollateralUnavailable(Unavailable):
+    """Not everything could be had.  ``missing`` names each document, its address, and why it is not there."""
+
+    code = "collateral_unavailable"
+
+    def __init__(self, missing: tuple[Missing, ...]) -> None:
+        super().__init__(
+            f"{len(missing)} documents of the vendors are not at hand: {'; '.join(map(str, missing))}",
+            fix="fetch them where the vendors can be reached, and give the folder that holds them",
+        )
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A question, and everything that came along and might answer it already."""
+
+    question: Question
+    came: tuple[Parts, ...] = ()
+
+    @classmethod
+    def among(cls, question: Question, endorsements: Parts) -> Wanted:
+        """What came along under the names of the question's parts."""
+        return cls(question=question, came=({name: endorsements.get(name, b"") for name in question.names},))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obtained:
+    """One document: where it was found, and until when it holds.
+
+    ``fetched_at`` is None where nobody noted it.  ``stale``: it does not hold at the time that it was wanted for, so
+    verification at that time will refuse it.
+    """
+
+    what: str
+    url: str
+    origin: Origin
+    period: Period
+    stale: bool
+    fetched_at: datetime | None = None
+    parts: Parts = field(repr=False)
+
+
+class Supply:
+    """Answers questions.  Safe to share between threads.  ``fetcher`` None: nobody is ever asked (offline)."""
+
+    def __init__(
+        self, cache: Cache, fetcher: Fetcher | None, *, folder: CollateralFolder | None, ahead: timedelta
+    ) -> None:
+        self._cache = cache
+        self._fetcher = fetcher
+        self._folder = folder
+        self._ahead = ahead
+        self._flights: Flights[Obtained] = Flights()
+        self._lock = threading.Lock()
+        self._failed: dict[str, datetime] = {}
+
+    def at_hand(self, wanted: Wanted, now: datetime) -> Obtained | None:
+        """What holds at ``now`` and is here already; nobody is asked."""
+        found = _longest(self._candidates(wanted, now))
+        return None if found is None or found.stale else found
+
+    def obtain(
+        self, all_wanted: tuple[Wanted, ...], now: datetime, deadline: Deadline, *, allow_stale: bool
+    ) -> tuple[Obtained, ...]:
+        """Every document, in the order of ``all_wanted``; those that have to be fetched at the same time.
+
+        Raises CollateralUnavailable with all that is missing, or Malformed where a vendor answered something else.
+        """
+
+        here = [_longest(self._candidates(wanted, now)) for wanted in all_wanted]
+        # 1. Here, and not about to expire.
+        settled = [self._settled(wanted.question, found, now) for wanted, found in zip(all_wanted, here, strict=True)]
+
+        def ask(at: int) -> Obtained | Missing:
+            try:
+                return self._ask(all_wanted[at].question, here[at], now, deadline, allow_stale=allow_stale)
+            except Unavailable as error:
+                return all_wanted[at].question.missing(error.message)
+
+        asked: dict[int, Obtained | Missing] = {}
+        if unsettled := [at for at, found in enumerate(settled) if found is None]:
+            with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="collateral") as threads:
+                asked = dict(zip(unsettled, threads.map(ask, unsettled), strict=True))
+        results = tuple(found if found is not None else asked[at] for at, found in enumerate(settled))
+        if missing := tuple(result for result in results if isinstance(result, Missing)):
+            raise CollateralUnavailable(missing)
+        return tuple(result for result in results if isinstance(result, Obtained))
+
+    def _ask(
+        self, question: Question, here: Obtained | None, now: datetime, deadline: Deadline, *, allow_stale: bool
+    ) -> Obtained:
+        usable = here is not None and (allow_stale or not here.stale)
+        # 2. From the vendor.
+        reason = question.advice or "offline"
+        if question.request is not None and self._fetcher is not None:
+            try:
+                fetched = self._fetch(question, question.request, self._fetcher, now, deadline)
+                # A vendor, or who stands before it, may answer with less than we have.
+                return fetched if here is None else max(here, fetched, key=_worth)
+            except (Unavailable, Malformed) as error:
+                self._note_failure(question.request, now)
+                if not usable and isinstance(error, Malformed):
+                    raise
+                reason = error.message
+        # 3, 4. What is left.
+        if here is None or not usable:
+            outdated = f"; what is here holds until {here.period.last:%Y-%m-%d %H:%M} UTC" if here else ""
+            raise Unavailable(f"{reason}{outdated}")
+        return here
+
+    def _candidates(self, wanted: Wanted, now: datetime) -> Iterator[Obtained]:
+        question = wanted.question
+        for parts in wanted.came:
+            if (period := question.judge(parts)) is not None:
+                yield _obtained(question, parts, period, Origin.CAME_ALONG, now)
+        if self._folder is not None:
+            for parts, period in self._folder.answers(question):
+                yield _obtained(question, parts, period, Origin.FOLDER, now)
+        if (kept := self._kept(question, now)) is not None:
+            yield kept
+
+    def _kept(self, question: Question, now: datetime) -> Obtained | None:
+        """What the cache has, if it still answers the question."""
+        if question.request is None or not question.kept or (entry := self._cache.load(question.request)) is None:
+            return None
+        try:
+            parts, period = question.read(entry.answer)
+        except (Malformed, Unavailable):
+            return None
+        return _obtained(question, parts, period, Origin.CACHE, now, entry.fetched_at)
+
+    def _settled(self, question: Question, here: Obtained | None, now: datetime) -> Obtained | None:
+        """``here`` where asking the vendor is of no use: it holds long enough, or asking was tried just now."""
+        if here is None:
+            return None
+        failed = None if question.request is None or here.stale else self._failed.get(question.request.key)
+        holds = here.period.covers(now) and here.period.covers(now + self._ahead)
+        return here if holds or _just_now(here.fetched_at, now) or _just_now(failed, now) else None
+
+    def _fetch(
+        self, question: Question, request: Request, fetcher: Fetcher, now: datetime, deadline: Deadline
+    ) -> Obtained:
+        def work() -> Obtained:
+            with self._cache.lock(request, deadline):
+                # Somebody else may have fetched it while we waited.
+                kept = self._kept(question, now)
+                if kept is not None and _just_now(kept.fetched_at, now):
+                    return kept
+                entry = Entry(answer=fetcher.fetch(request, deadline), fetched_at=now)
+                parts, period = question.read(entry.answer)
+                if question.kept:
+                    self._cache.store(request, entry, period)
+            return _obtained(question, parts, period, Origin.VENDOR, now, entry.fetched_at)
+
+        found = self._flights.run(request.key, work, wait=deadline.left)
+        return replace(found, stale=not found.period.covers(now))  # it may have been fetched for another time
+
+    def _note_failure(self, request: Request, now: datetime) -> None:
+        with self._lock:
+            if len(self._failed) >= 256:
+                self._failed.clear()
+            self._failed[request.key] = now
+
+
+def _obtained(
+    question: Question,
+    parts: Parts,
+    period: Period,
+    origin: Origin,
+    now: datetime,
+    fetched_at: datetime | None = None,
+) -> Obtained:
+    return Obtained(
+        what=question.what,
+        url=question.url,
+        origin=origin,
+        period=period,
+        stale=not period.covers(now),
+        fetched_at=fetched_at,
+        parts=parts,
+    )
+
+
+def _longest(candidates: Iterator[Obtained]) -> Obtained | None:
+    """The first that is worth most."""
+    return max(candidates, key=_worth, default=None)
+
+
+def _worth(found: Obtained) -> tuple[bool, datetime]:
+    """What holds comes before what does not, and what holds longer before what expires sooner."""
+    return not found.stale, found.period.last
+
+
+def _just_now(then: datetime | None, now: datetime) -> bool:
+    return then is not None and timedelta(0) <= now - then < _JUST_NOW
