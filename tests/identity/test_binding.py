@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from hermetic.errors import Malformed
-from hermetic.identity import NO_CONTEXT, NO_DEVICES, Binding, Purpose, aci_report_data
+from hermetic.evidence import NO_DEVICES
+from hermetic.identity import NO_CONTEXT, Binding, Purpose, aci_report_data
 from hermetic.wire import sha256_digest
 
 KEYSET, LAUNCH, OTHER = (sha256_digest(name) for name in (b"keyset", b"launch", b"other"))

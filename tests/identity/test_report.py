@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from attested_support import NONCE, NOT_AFTER, NOW, amd, attester, report
+from attested_support import NONCE, NOT_AFTER, NOW, amd, report
 from hermetic.errors import Malformed, NotAuthentic
 from hermetic.identity import AttestationReport, Claims, Purpose, verify_report
 from hermetic.verify import AMD_ROOTS, Outcome, simulated_root
@@ -94,16 +93,6 @@ def test_keys_of_another_service_refuse() -> None:
     with pytest.raises(NotAuthentic) as refusal:
         verified(report(keys=keyset(subject="other-service", not_after=NOT_AFTER)))
     assert refusal.value.code == "keyset.subject"
-
-
-def test_devices_are_refused_until_their_evidence_is_verified() -> None:
-    genuine = attester()
-    binding = replace(genuine.attest(purpose=Purpose.SESSION, nonce=NONCE).binding, devices_digest=OTHER)
-    evidence = genuine._source.collect(binding.report_data())
-    claimed = AttestationReport(binding=binding, keyset=genuine.keyset, launch=genuine.launch, evidence=evidence)
-    with pytest.raises(NotAuthentic) as refusal:
-        verified(claimed)
-    assert refusal.value.code == "binding.devices"
 
 
 def test_simulated_evidence_is_nothing_under_the_vendors_roots() -> None:

@@ -5,9 +5,11 @@
 Claims are authentic; whether they are wanted is for :mod:`hermetic.policy` to say.
 """
 
+from hermetic.identity._devices import DeviceLink, name_devices
+from hermetic.identity._launched import LaunchPlace
 from hermetic.identity.aci import ACI_VERSION, aci_report_data
 from hermetic.identity.attester import Attester
-from hermetic.identity.binding import NO_CONTEXT, NO_DEVICES, Binding, Purpose
+from hermetic.identity.binding import NO_CONTEXT, Binding, Purpose
 from hermetic.identity.keyset import (
     ED25519,
     EHBP,
@@ -27,21 +29,23 @@ __all__ = [
     "ED25519",
     "EHBP",
     "NO_CONTEXT",
-    "NO_DEVICES",
     "RELEASE",
     "STRICT",
     "AttestationReport",
     "Attester",
     "Binding",
     "Claims",
+    "DeviceLink",
     "Keyset",
     "LaunchDocument",
+    "LaunchPlace",
     "MeasuredModel",
     "PublicKey",
     "Purpose",
     "TlsKey",
     "aci_report_data",
     "format_ed25519",
+    "name_devices",
     "parse_ed25519",
     "verify_report",
 ]

@@ -10,9 +10,10 @@ import hashlib
 from dataclasses import dataclass
 
 from hermetic.errors import Malformed
+from hermetic.evidence import NO_DEVICES
 from hermetic.wire import Digest, canonical, is_digest, sha256, sha256_digest, unhex
 
-__all__ = ["NO_CONTEXT", "NO_DEVICES", "Binding", "Purpose"]
+__all__ = ["NO_CONTEXT", "Binding", "Purpose"]
 
 NONCE_BYTES = 32
 
@@ -29,9 +30,6 @@ class Purpose(enum.StrEnum):
 
 NO_CONTEXT = sha256_digest(b"hermetic.context.none")
 """The context of an exchange that is about nothing beyond its nonce (a session)."""
-
-NO_DEVICES = sha256_digest(b"hermetic.devices.none")
-"""The devices digest of a workload without attested devices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The attestation report: evidence together with everything it binds, in one document that can be kept and shown.
 
-    {"version", "purpose", "nonce", "context_digest", "devices_digest", "keyset", "launch", "evidence"}
+    {"version", "purpose", "nonce", "context_digest", "devices_digest", "keyset", "launch", "evidence", "devices"}
 
 A parsed report is only what somebody wrote.  :func:`verify_report` turns it into Claims.
 """
@@ -13,28 +13,42 @@ from datetime import datetime
 from typing import Any
 
 from hermetic.errors import Malformed, NotAuthentic
-from hermetic.evidence import EvidenceBundle
+from hermetic.evidence import EvidenceBundle, devices_digest, devices_from_json, devices_to_json
+from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.identity._devices import DeviceLink, verify_devices
 from hermetic.identity._fields import digest, exactly
-from hermetic.identity.binding import NO_CONTEXT, NO_DEVICES, NONCE_BYTES, Binding, Purpose
+from hermetic.identity._launched import LaunchPlace, find_launch_digest
+from hermetic.identity.binding import NO_CONTEXT, NONCE_BYTES, Binding, Purpose
 from hermetic.identity.keyset import Keyset
 from hermetic.identity.launch import LaunchDocument
 from hermetic.verify import Check, Outcome, PlatformClaims, Root, verify
+from hermetic.verify.nvidia import NVIDIA_ROOTS, DeviceClaims, NvidiaRoots
 from hermetic.wire import Digest, canonical, parse_object, sha256_digest, unhex
 
 __all__ = ["AttestationReport", "Claims", "verify_report"]
 
 _VERSION = "hermetic.attestation.v1"
 _SECTION = "protocol: what evidence binds"
+_MEMBERS = frozenset(
+    {
+        "version", "purpose", "nonce", "context_digest", "devices_digest", "keyset", "launch", "evidence", "devices",
+    }
+)  # fmt: skip
+_LIMIT = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestationReport:
-    """Evidence, the keyset and launch document it binds, and why it was made.  Nothing in it is trusted yet."""
+    """Evidence, the keyset and launch document it binds, and why it was made.  Nothing in it is trusted yet.
+
+    ``devices`` is the evidence of the GPUs and switches that the platform vouches for, in the order it named them.
+    """
 
     binding: Binding
     keyset: Keyset
     launch: LaunchDocument
     evidence: EvidenceBundle
+    devices: tuple[DeviceBundle, ...] = ()
 
     @property
     def digest(self) -> Digest:
@@ -51,6 +65,7 @@ class AttestationReport:
             "keyset": self.keyset.to_json(),
             "launch": self.launch.to_json(),
             "evidence": self.evidence.to_json(),
+            "devices": devices_to_json(self.devices),
         }
 
     def to_bytes(self) -> bytes:
@@ -58,15 +73,12 @@ class AttestationReport:
 
     @classmethod
     def from_bytes(cls, data: bytes | str) -> AttestationReport:
-        return cls.from_json(parse_object(data, what="attestation report", limit=1024 * 1024))
+        return cls.from_json(parse_object(data, what="attestation report", limit=_LIMIT))
 
     @classmethod
     def from_json(cls, obj: object) -> AttestationReport:
         """Raises Malformed on anything unknown, missing or of the wrong form."""
-        names = frozenset(
-            {"version", "purpose", "nonce", "context_digest", "devices_digest", "keyset", "launch", "evidence"}
-        )
-        fields = exactly(obj, names, what="attestation report")
+        fields = exactly(obj, _MEMBERS, what="attestation report")
         if fields["version"] != _VERSION:
             raise Malformed(f"attestation report: expected version {_VERSION}")
         try:
@@ -87,29 +99,39 @@ class AttestationReport:
             keyset=keyset,
             launch=launch,
             evidence=EvidenceBundle.from_json(fields["evidence"]),
+            devices=devices_from_json(fields["devices"]),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a verified report says: this platform, running this launch document, holds these keys.  Not yet wanted.
+    """What a verified report says: this platform with these devices, running this launch document, holds these keys.
 
-    ``fresh`` tells whether the caller's own nonce was compared; a policy never accepts stale claims for talking or
-    releasing.  ``at`` is the time they were verified for.  ``checks`` lists every check with its outcome.
+    Not yet wanted.  ``fresh`` tells whether the caller's own nonce was compared; a policy never accepts stale claims
+    for talking or releasing.  ``at`` is the time they were verified for.  ``checks`` lists every check with its
+    outcome, those of devices under the device's name.  ``launch_place`` is where the platform signed the launch digest:
+    for a policy to pin with the image, because only one of them means something to it.
     """
 
     platform: PlatformClaims
     keyset: Keyset
     launch: LaunchDocument
+    launch_place: LaunchPlace
     binding: Binding
     checks: tuple[Check, ...]
     at: datetime
     fresh: bool
+    devices: tuple[DeviceClaims, ...] = ()
 
     @property
     def simulated(self) -> bool:
-        """Derived from the root that verified, never from what the evidence says of itself."""
-        return self.platform.simulated
+        """Derived from the roots that verified, never from what the evidence says of itself.  One part is enough."""
+        return self.platform.simulated or any(device.simulated for device in self.devices)
+
+    @property
+    def device_link(self) -> DeviceLink | None:
+        """What ties the devices to the CPU; None without devices."""
+        return DeviceLink.SOFTWARE if self.devices else None
 
 
 def verify_report(
@@ -120,45 +142,60 @@ def verify_report(
     purpose: Purpose,
     nonce: bytes | None,
     context_digest: Digest = NO_CONTEXT,
+    device_roots: NvidiaRoots = NVIDIA_ROOTS,
     crl_required: bool = True,
 ) -> Claims:
     """Is the report authentic, ours and alive?  Raises NotAuthentic at the first check that fails.
 
     ``nonce`` is the one the caller chose, or None when a kept report is examined later: freshness is then "not
-    performed".  ``now`` is an aware UTC time.
+    performed".  ``now`` is an aware UTC time.  ``crl_required=False`` is for recorded evidence that was kept without
+    the vendors' word on revocation; a policy does not accept what was then not performed.
     """
     # 1. It was made for this purpose, this exchange and this question.
+    binding = report.binding
     checks = [
-        _expect("binding.purpose", "The evidence was made for this purpose", str(purpose), report.binding.purpose)
+        _expect("binding.purpose", "The evidence was made for this purpose", str(purpose), binding.purpose),
+        _expect("binding.context", "It is about this exchange", context_digest, binding.context_digest),
+        _expect(
+            "binding.devices",
+            "It binds the evidence of exactly these devices" if report.devices else "It binds no devices",
+            devices_digest(report.devices),
+            binding.devices_digest,
+        ),
+        _freshness(nonce, binding.nonce),
     ]
-    checks.append(
-        _expect("binding.context", "It is about this exchange", context_digest, report.binding.context_digest)
-    )
-    checks.append(_expect("binding.devices", "It binds no devices", NO_DEVICES, report.binding.devices_digest))
-    checks.append(_freshness(nonce, report.binding.nonce))
 
-    # 2. The hardware signed exactly these fields: nonce, keyset, launch document, context.
+    # 2. The hardware signed exactly these fields: nonce, keyset, launch document, context, devices.
     platform = verify(
-        report.evidence,
-        roots=roots,
-        now=now,
-        report_data=report.binding.report_data(),
-        crl_required=crl_required,
+        report.evidence, roots=roots, now=now, report_data=binding.report_data(), crl_required=crl_required
     )
     checks += platform.checks
 
-    # 3. The platform was told, before it started, to launch exactly this document.
+    # 3. Each device is authentic, was asked by the holder of this keyset, and belongs with the others.
+    devices: tuple[DeviceClaims, ...] = ()
+    if report.devices:
+        devices, made = verify_devices(
+            report.devices,
+            roots=device_roots,
+            now=now,
+            nonce=binding.device_nonce(),
+            endorsements_required=crl_required,
+        )
+        checks += made
+
+    # 4. The platform was told, before it started, to launch exactly this document.
+    place, got = find_launch_digest(platform)
     launch_digest = bytes.fromhex(report.launch.digest.removeprefix("sha256:"))
     checks.append(
         _expect(
-            "launch.host-data",
+            f"launch.{place}",
             "The launch document is the one the platform was started with",
-            launch_digest.hex(),
-            platform.host_data.hex(),
+            launch_digest.ljust(place.length, b"\0").hex(),
+            got.hex(),
         )
     )
 
-    # 4. The keyset speaks for that service and is alive.
+    # 5. The keyset speaks for that service and is alive.
     checks.append(
         _expect(
             "keyset.subject", "The keys speak for the launched service", report.launch.service, report.keyset.subject
@@ -167,9 +204,11 @@ def verify_report(
     checks.append(_alive(report.keyset, now))
     return Claims(
         platform=platform,
+        devices=devices,
         keyset=report.keyset,
         launch=report.launch,
-        binding=report.binding,
+        launch_place=place,
+        binding=binding,
         checks=tuple(checks),
         at=now,
         fresh=nonce is not None,
