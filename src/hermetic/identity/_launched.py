@@ -6,9 +6,9 @@
     SGX       CONFIGID, 64 bytes: the digest and 32 zeros
 
 The host chooses HOST_DATA, MRCONFIGID and CONFIGID.  They mean something only under a pinned image (or enclave) that
-compares them with the launch document before it executes anything (ADR 2).  An event before the boundary was measured by
-the image itself.  Which of the two a TDX image does is not in the evidence, and whoever shows evidence can leave the
-log out: so the place is a claim, and a policy pins it together with the image.
+compares them with the launch document before it executes anything (ADR 2).  An event before the boundary was measured
+by the image itself.  Which of the two a TDX image does is not in the evidence, and whoever shows evidence can leave
+the log out: so the place is a claim, and a policy pins it together with the image.
 """
 
 from __future__ import annotations
