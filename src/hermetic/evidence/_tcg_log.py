@@ -124,7 +124,7 @@ class EventLog:
         """
         log = _parse(data, padded=True)
         if log.spec is None or TcgAlgorithm.SHA384 not in log.algorithms:
-            raise Malformed("CCEL: it has no digests of SHA-384")
+            raise Malformed("CCEL: it has no digests of SHA384")
         for number, event in enumerate(log.events):
             if event.register > _LAST_CC or (event.register == 0 and event.type != EV_NO_ACTION):
                 raise Malformed(f"CCEL: event {number} is of register {event.register}; RTMR0 to RTMR3 are 1 to 4")
@@ -142,7 +142,10 @@ class EventLog:
 
         A register starts at zeros (PCR 0: with the start-up locality, where an event states it in front) and takes
         ``H(register ‖ digest)`` for each event but those of type EV_NO_ACTION (PFP 10.2.2 and 10.4.5.3).
+        Raises Malformed for an algorithm that the log has not.
         """
+        if algorithm not in self.algorithms:
+            raise Malformed(f"event log: it has no digests of {algorithm.name}")
         place = self.algorithms.index(algorithm)
         values: dict[int, bytes] = {}
         start = self._start(algorithm)

@@ -31,8 +31,8 @@ def check_event_logs(checks: Checklist, bundle: EvidenceBundle, quote: TdxQuote)
         "tdx.event-log",
         "The event logs are what the registers were extended with",
         section="DCAP 13: TCG PFP 10.4; UEFI 2.10, 38",
-        expected="RTMR0 to RTMR3 as signed, from the digests in the logs",
-        got=f"RTMR0 to RTMR3 as signed, from {' and '.join(sorted(bundle.event_logs))}",
+        expected="their digests end in the registers as signed",
+        got=f"so it is, of {' and '.join(sorted(bundle.event_logs))}",
         fix="collect quote and logs again, the logs first: an event may have come between the two",
     ):
         rtmrs = quote.body.rtmrs
