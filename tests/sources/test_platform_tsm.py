@@ -3,98 +3,132 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from collector_support import mounted, needs_fuse
 from hermetic.errors import Malformed, Unavailable
-from hermetic.evidence import SnpReport
+from hermetic.evidence import SEV_SNP, TDX, SnpReport, TdxQuote
 from hermetic.sources.tsm import TsmSource
 from hermetic.verify import simulated_root, verify
 from hermetic.wire import sha256_digest
+from quote_support import verified
 from snp_support import NOW
 
 _KERNEL = Path(__file__).with_name("tsm_kernel.py")
+_TDX = "provider=tdx_guest"
 
-_FUSE = os.access("/dev/fuse", os.R_OK | os.W_OK) and shutil.which("fusermount3") and find_spec("mfusepy")
-
-needs_fuse = pytest.mark.skipif(not _FUSE, reason="FUSE is not available")
 
 Mount = Callable[..., Path]
 
 
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
-    folder = tmp_path / "report"
-    folder.mkdir()
-    started: list[subprocess.Popen[bytes]] = []
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with mounted(_KERNEL, tmp_path_factory.mktemp("kernels")) as folder:
+        yield folder
 
-    def start(*knobs: str) -> Path:
-        started.append(subprocess.Popen([sys.executable, _KERNEL, folder, *knobs]))
-        deadline = time.monotonic() + 30
-        while not os.path.ismount(folder):
-            assert started[0].poll() is None, "the folder could not be mounted"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        return folder
 
-    yield start
-    if started:
-        subprocess.run(["fusermount3", "-u", "-z", folder], check=True)
-        started[0].wait(30)
+@pytest.fixture(scope="module")
+def mount(kernels: Path) -> Mount:
+    """A machine of its own for each call, that behaves as its words say."""
+    numbers = count()
+    return lambda *knobs: kernels / ",".join((*knobs, f"machine={next(numbers)}"))
 
 
 @needs_fuse
-def test_what_is_collected_verifies(mount: Mount) -> None:
+def test_a_report_that_is_collected_verifies(mount: Mount) -> None:
     folder = mount()
     report_data = os.urandom(64)
-    bundle = TsmSource(folder).collect(report_data)
+    source = TsmSource(folder)
+    bundle = source.collect(report_data)
     root = simulated_root(sha256_digest(bundle.endorsements["root"]))  # of the vendor behind this kernel
     verify(bundle, roots=(root,), now=NOW, report_data=report_data)
-    assert os.listdir(folder) == [], "the entry is removed"
+    assert source.tee == bundle.tee == SEV_SNP
+    assert os.listdir(folder) == [], "the entries are removed"
 
 
 @needs_fuse
-def test_concurrent_requests_get_their_own_report_data(mount: Mount) -> None:
-    folder = mount()
-    one, two = TsmSource(folder), TsmSource(folder)
-    wanted = [os.urandom(64) for _ in range(24)]
-    with ThreadPoolExecutor(8) as pool:
-        sources = [one, two] * (len(wanted) // 2)
-        bundles = pool.map(lambda source, data: source.collect(data), sources, wanted)
-        assert [SnpReport.from_bytes(bundle.evidence).report_data for bundle in bundles] == wanted
+@pytest.mark.parametrize("knobs", [(), ("padding=4096",)], ids=["exact", "padded"])
+def test_a_quote_that_is_collected_verifies(mount: Mount, knobs: tuple[str, ...]) -> None:
+    folder = mount(_TDX, *knobs)
+    report_data = os.urandom(64)
+    source = TsmSource(folder, ccel=None)
+    bundle = source.collect(report_data)
+    verified(bundle, report_data)
+    assert source.tee == bundle.tee == TDX
+    assert (dict(bundle.endorsements), dict(bundle.event_logs)) == ({}, {})
     assert os.listdir(folder) == []
 
 
 @needs_fuse
+def test_the_firmwares_event_log_goes_with_a_quote_and_not_with_a_report(mount: Mount, tmp_path: Path) -> None:
+    log = tmp_path / "CCEL"
+    log.write_bytes(b"events")
+    assert dict(TsmSource(mount(_TDX), ccel=log).collect(bytes(64)).event_logs) == {"ccel": b"events"}
+
+
+@needs_fuse
+def test_a_report_has_no_event_log(mount: Mount, tmp_path: Path) -> None:
+    log = tmp_path / "CCEL"
+    log.write_bytes(b"events")
+    assert dict(TsmSource(mount(), ccel=log).collect(bytes(64)).event_logs) == {}
+
+
+@needs_fuse
+@pytest.mark.parametrize("provider", ["sev_guest", "tdx_guest"])
+def test_concurrent_requests_get_their_own_report_data(mount: Mount, provider: str) -> None:
+    folder = mount(f"provider={provider}")
+    one, two = TsmSource(folder, ccel=None), TsmSource(folder, ccel=None)
+    wanted = [os.urandom(64) for _ in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        sources = [one, two] * (len(wanted) // 2)
+        bundles = pool.map(lambda source, data: source.collect(data), sources, wanted)
+        assert [_report_data(bundle.tee, bundle.evidence) for bundle in bundles] == wanted
+    assert os.listdir(folder) == []
+
+
+def _report_data(tee: str, evidence: bytes) -> bytes:
+    return TdxQuote.from_bytes(evidence).body.report_data if tee == TDX else SnpReport.from_bytes(evidence).report_data
+
+
+@needs_fuse
 @pytest.mark.parametrize("knob", ["busy=2", "intruder=2"])
-def test_a_disturbed_request_is_tried_again(mount: Mount, knob: str) -> None:
+@pytest.mark.parametrize("provider", ["sev_guest", "tdx_guest"])
+def test_a_disturbed_request_is_tried_again(mount: Mount, provider: str, knob: str) -> None:
     report_data = os.urandom(64)
-    bundle = TsmSource(mount(knob)).collect(report_data)
-    assert SnpReport.from_bytes(bundle.evidence).report_data == report_data
+    bundle = TsmSource(mount(f"provider={provider}", knob), ccel=None).collect(report_data)
+    assert _report_data(bundle.tee, bundle.evidence) == report_data
 
 
 @needs_fuse
 @pytest.mark.parametrize("knob", ["busy=99", "intruder=99"])
-def test_a_request_that_is_always_disturbed_ends(mount: Mount, knob: str) -> None:
-    folder = mount(knob)
+@pytest.mark.parametrize("provider", ["sev_guest", "tdx_guest"])
+def test_a_request_that_is_always_disturbed_ends(mount: Mount, provider: str, knob: str) -> None:
+    folder = mount(f"provider={provider}", knob)
     with pytest.raises(Unavailable, match="disturbed or found the firmware busy"):
+        TsmSource(folder, ccel=None).collect(bytes(64))
+    assert os.listdir(folder) == []
+
+
+@needs_fuse
+def test_report_data_that_is_taken_in_part_is_no_request(mount: Mount) -> None:
+    folder = mount("partial=63")
+    with pytest.raises(Unavailable, match="only a part"):
         TsmSource(folder).collect(bytes(64))
     assert os.listdir(folder) == []
 
 
 @needs_fuse
 def test_another_kind_of_tee_is_refused(mount: Mount) -> None:
-    folder = mount("provider=tdx_guest")
-    with pytest.raises(Unavailable, match="'tdx_guest'"):
+    folder = mount("provider=arm_cca_guest")
+    with pytest.raises(Unavailable, match="'arm_cca_guest'"):
         TsmSource(folder).collect(bytes(64))
+    with pytest.raises(Unavailable, match="'arm_cca_guest'"):
+        _ = TsmSource(folder).tee
     assert os.listdir(folder) == []
 
 
@@ -109,6 +143,27 @@ def test_a_firmware_that_hangs_is_given_up_on(mount: Mount) -> None:
 def test_a_host_without_a_certificate_table_offers_no_endorsements(mount: Mount) -> None:
     bundle = TsmSource(mount("table=none")).collect(bytes(64))
     assert dict(bundle.endorsements) == {}
+
+
+@needs_fuse
+@pytest.mark.parametrize("text", ["", "-1", "1.0", "new"])
+def test_a_generation_that_is_no_number_is_refused(mount: Mount, text: str) -> None:
+    folder = mount(f"generation={text}")
+    with pytest.raises(Unavailable, match="no number"):
+        TsmSource(folder).collect(bytes(64))
+    assert os.listdir(folder) == []
+
+
+@needs_fuse
+def test_an_answer_without_end_is_not_read(mount: Mount) -> None:
+    with pytest.raises(Unavailable, match="outblob is larger than 65536"):
+        TsmSource(mount("padding=65536")).collect(bytes(64))
+
+
+@needs_fuse
+def test_a_generation_that_did_not_change_says_that_nothing_was_asked(mount: Mount) -> None:
+    with pytest.raises(Unavailable, match="disturbed"):
+        TsmSource(mount("deaf=1")).collect(bytes(64))
 
 
 def test_a_machine_without_configfs(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""SEV-SNP evidence from the kernel: configfs-tsm (Documentation/ABI/testing/configfs-tsm-report, Linux 6.7 and later).
+"""Evidence from the kernel: configfs-tsm (Documentation/ABI/testing/configfs-tsm-report, Linux 6.7 and later).
 
-One entry is made for each request and removed after it, so two requests never share report data.  The certificates come
-from the host's table (``auxblob``); a host gives no revocation list by habit, and nothing here fetches one.
+One entry is made for each request and removed after it, so two requests never share report data.  Which TEE answers is
+what the entry's ``provider`` says: ``sev_guest`` gives a report, and the host's certificates in ``auxblob``;
+``tdx_guest`` gives a quote.  A host gives no revocation list by habit, and nothing here fetches one.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ import errno
 import os
 import secrets
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hermetic.errors import Malformed, Unavailable
-from hermetic.evidence import SEV_SNP, EvidenceBundle
+from hermetic.evidence import SEV_SNP, TDX, EvidenceBundle
+from hermetic.sources.ccel import CCEL, read_ccel
 from hermetic.sources.certificate_table import read_certificate_table
+from hermetic.sources.device_lock import DeviceLock
+from hermetic.sources.quote import quote_bundle
 
 __all__ = ["TsmSource"]
 
 _REPORTS = Path("/sys/kernel/config/tsm/report")
-_PROVIDER = "sev_guest"
+_TEES = {"sev_guest": SEV_SNP, "tdx_guest": TDX}
 _REPORT_DATA = 64
 _ATTEMPTS = 5
 _BLOB_LIMIT = 64 * 1024
@@ -30,65 +34,81 @@ _TIMEOUT = 30.0
 
 
 class TsmSource:
-    """The SEV-SNP firmware behind configfs-tsm.  Safe to share between threads: one request at a time.
+    """The firmware behind configfs-tsm.  Safe to share between threads and objects: one request at a time.
 
-    ``reports`` is the kernel's folder; ``timeout`` is in seconds and covers the wait for other requests.
+    ``reports`` is the kernel's folder and ``ccel`` the event log that goes with TDX (None for none); ``timeout`` is in
+    seconds and covers the wait for other requests.
     """
 
-    tee = SEV_SNP
-
-    def __init__(self, reports: Path = _REPORTS, *, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, reports: Path = _REPORTS, *, timeout: float = _TIMEOUT, ccel: Path | None = CCEL) -> None:
         self._reports = reports
-        self._timeout = timeout
-        # One thread is the lock of the device, and what can be given up on when the firmware hangs.
-        self._device = ThreadPoolExecutor(1, thread_name_prefix="configfs-tsm")
+        self._ccel = ccel
+        self._device = DeviceLock(f"configfs-tsm ({reports})", timeout=timeout)
+
+    @property
+    def tee(self) -> str:
+        """The kind of evidence it collects, asked of the kernel each time.  Raises Unavailable."""
+        return self._device.ask(self._ask_tee)
 
     def collect(self, report_data: bytes) -> EvidenceBundle:
-        """A fresh report over ``report_data`` (64 bytes) and the certificates that the host offers.
+        """Fresh evidence over ``report_data`` (64 bytes), with what the host and the firmware offer beside it.
 
-        Raises Unavailable where the kernel, the firmware or the host does not answer in time, or answers for another
-        kind of TEE; Malformed where the certificate table cannot be read.
+        Raises Unavailable where the kernel, the firmware or the host does not answer in time, or answers for a TEE that
+        is not known here; Malformed where an answer cannot be read.
         """
         if len(report_data) != _REPORT_DATA:
             raise Malformed(f"report data: expected {_REPORT_DATA} bytes, got {len(report_data)}")
-        work = self._device.submit(self._collect, report_data)
-        try:
-            report, table = work.result(self._timeout)
-        except TimeoutError:
-            work.cancel()
-            raise Unavailable(f"the SEV-SNP firmware did not answer within {self._timeout} s") from None
-        except OSError as error:
-            raise Unavailable(f"configfs-tsm: {error.strerror} ({self._reports})") from error
-        return EvidenceBundle(tee=SEV_SNP, evidence=report, endorsements=read_certificate_table(table))
+        return self._device.ask(lambda: self._collect(report_data))
 
-    def _collect(self, report_data: bytes) -> tuple[bytes, bytes]:
-        # 1. An entry of our own.
+    def _ask_tee(self) -> str:
+        with self._entry() as entry:
+            return _tee(entry)
+
+    def _collect(self, report_data: bytes) -> EvidenceBundle:
+        # 1. An entry of our own, whose provider says which TEE this is.
+        with self._entry() as entry:
+            tee = _tee(entry)
+            # 2. Write, read, and believe what was read only if nobody else wrote in between.
+            evidence, table = _ask(entry, report_data)
+        if tee == TDX:
+            return quote_bundle(TDX, evidence, report_data=report_data, event_logs=read_ccel(self._ccel))
+        return EvidenceBundle(tee=tee, evidence=evidence, endorsements=read_certificate_table(table))
+
+    @contextmanager
+    def _entry(self) -> Iterator[Path]:
         entry = self._reports / f"hermetic-{os.getpid()}-{secrets.token_hex(8)}"
         entry.mkdir()
         try:
-            # 2. Of the right kind: the same files give TDX quotes elsewhere.
-            provider = _read(entry / "provider").decode("ascii", "replace").strip()
-            if provider != _PROVIDER:
-                raise Unavailable(f"configfs-tsm answers for {provider!r}, and only {_PROVIDER!r} is supported yet")
-            # 3. Write, read, and believe what was read only if nobody else wrote in between.
-            for attempt in range(_ATTEMPTS):
-                if (found := _attempt(entry, report_data)) is not None:
-                    return found
-                time.sleep(0.01 * 2**attempt)
-            raise Unavailable(f"configfs-tsm: {_ATTEMPTS} attempts were disturbed or found the firmware busy")
+            yield entry
         finally:
-            # 4. Entries are kernel memory.
+            # Entries are kernel memory.
             with suppress(OSError):
                 entry.rmdir()
 
 
+def _tee(entry: Path) -> str:
+    provider = _read(entry / "provider").decode("ascii", "replace").strip()
+    tee = _TEES.get(provider)
+    if tee is None:
+        raise Unavailable(f"configfs-tsm answers for {provider!r}, and only {' and '.join(_TEES)} are supported yet")
+    return tee
+
+
+def _ask(entry: Path, report_data: bytes) -> tuple[bytes, bytes]:
+    for attempt in range(_ATTEMPTS):
+        if (found := _attempt(entry, report_data)) is not None:
+            return found
+        time.sleep(0.01 * 2**attempt)
+    raise Unavailable(f"configfs-tsm: {_ATTEMPTS} attempts were disturbed or found the firmware busy")
+
+
 def _attempt(entry: Path, report_data: bytes) -> tuple[bytes, bytes] | None:
-    """The report and the certificate table, or None if it is worth trying again."""
+    """The evidence and the certificate table, or None if it is worth trying again."""
     try:
         expected = _generation(entry) + 1
         _write_once(entry / "inblob", report_data)
-        report, table = _read(entry / "outblob"), _read_optional(entry / "auxblob")
-        return (report, table) if _generation(entry) == expected else None
+        evidence, table = _read(entry / "outblob"), _read_optional(entry / "auxblob")
+        return (evidence, table) if _generation(entry) == expected else None
     except OSError as error:
         if error.errno in _BUSY:
             return None
