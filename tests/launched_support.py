@@ -27,7 +27,9 @@ from hermetic.channel import XWingPublicKey, strict
 from hermetic.guest.launch import describe_config
 from hermetic.identity import STRICT, AttestationReport, LaunchDocument
 from hermetic.seal import Bundle, Kind, parse_recipient, seal_bundle, sign_version
-from hermetic.sources.simulator.device import OPTION, Handover, answer, socket_pair
+from hermetic.sources.simulator.answering import answer
+from hermetic.sources.simulator.device import OPTION
+from hermetic.sources.simulator.handover import Handover, socket_pair
 from hermetic.wire import parse_object, sha256_digest
 from serve_support import CONTEXT, KEY, MODEL, SERVICE, SLOTS
 

@@ -24,6 +24,7 @@ from hermetic.guest.installation import Installation
 from hermetic.guest.simulated import SimulatedPlatform
 from hermetic.guest.tree import Tree
 from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT, SimulatedAmd
+from hermetic.sources.simulator.machine import SimulatedMachine
 from hermetic.sources.simulator.state import open_vendor
 from hermetic.verify import simulated_root, verify
 
@@ -42,7 +43,7 @@ def vendor(state: Path) -> SimulatedAmd:
 
 @pytest.fixture
 def platform(vendor: SimulatedAmd, program: Program) -> SimulatedPlatform:
-    return SimulatedPlatform(vendor=vendor, store=program.root.parent)
+    return SimulatedPlatform(machine=SimulatedMachine(cpu=vendor), store=program.root.parent)
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_a_modified_copy_does_not_start(
     victim.unlink()
     victim.write_text(text + "# harmless\n")
     with pytest.raises(NotAuthentic, match=r"hermetic/cli/serve\.py was changed"):
-        SimulatedPlatform(vendor=vendor, store=tmp_path).launch(plan("look"))
+        SimulatedPlatform(machine=SimulatedMachine(cpu=vendor), store=tmp_path).launch(plan("look"))
 
 
 def test_a_handover_that_does_not_fit_is_refused(

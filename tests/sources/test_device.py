@@ -20,15 +20,9 @@ from hypothesis import strategies as st
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence import SEV_SNP, EvidenceBundle, SnpReport
 from hermetic.identity import LaunchDocument
-from hermetic.sources.simulator.device import (
-    MESSAGE_LIMIT,
-    OPTION,
-    Handover,
-    SimulatedDevice,
-    answer,
-    fits,
-    socket_pair,
-)
+from hermetic.sources.simulator.answering import answer
+from hermetic.sources.simulator.device import OPTION, SimulatedDevice
+from hermetic.sources.simulator.handover import MESSAGE_LIMIT, Handover, fits, socket_pair
 from hermetic.verify import verify
 from hermetic.wire import canonical, parse_object, sha256_digest
 from snp_support import HOST_DATA, NOW, issue, roots, simulated

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hermetic.broker import Initialised
     from hermetic.guest.launch import LaunchPlan
     from hermetic.seal import Bundle
-    from hermetic.sources.simulator.amd import SimulatedAmd
+    from hermetic.sources.simulator.machine import SimulatedMachine
 
 __all__ = ["RESOURCE", "Process", "Stack", "ending_signals", "free_port", "interruptible"]
 
@@ -41,13 +41,19 @@ _READY_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """The folder and the addresses.  ``model_name`` is what clients ask for."""
+    """The folder and the addresses.  ``model_name`` is what clients ask for.
+
+    ``tee``, ``gpus`` and ``switches`` are those of the simulated machine that the server runs on.
+    """
 
     folder: Path
     port: int
     broker_port: int
     model_name: str
     simulator_state: Path | None = None
+    tee: str = "snp"
+    gpus: int = 0
+    switches: int = 0
 
     @property
     def url(self) -> str:
@@ -193,13 +199,14 @@ digests = ["{digest}"]
         from hermetic.policy import draft_policy
         from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT
 
-        vendor = self.vendor()
+        machine = self.machine()
+        product = getattr(machine.cpu, "product", "")
         text = draft_policy(
             plan.document,
             profile="development",
-            products=(str(vendor.product),),
+            products=(str(product),),
             measurements=(SIMULATED_MEASUREMENT.hex(),),
-            simulated_root=vendor.root_digest,
+            simulated_root=machine.root_digest,
             log_keys=(broker.log_key,),
             note="Pins one launch document on one simulated platform.  For trying things.",
         )
@@ -220,17 +227,19 @@ digests = ["{digest}"]
         from hermetic.guest.program import default_store
         from hermetic.guest.simulated import SimulatedPlatform
 
-        platform = SimulatedPlatform(vendor=self.vendor(), store=default_store())
+        platform = SimulatedPlatform(machine=self.machine(), store=default_store())
         child = platform.launch(plan, stdout=log, stderr=log)
         process = Process(name="the server", poll=child.poll, stop=child.stop)
         process.wait_ready(f"{self.url}/readyz")
         return process
 
-    def vendor(self) -> SimulatedAmd:
-        """The simulated AMD of this installation."""
-        from hermetic.sources.simulator.state import default_state, open_vendor
+    def machine(self) -> SimulatedMachine:
+        """The simulated machine, of this installation's vendors."""
+        from hermetic.cli._machine import tee_of
+        from hermetic.sources.simulator.state import default_state, open_machine
 
-        return open_vendor(self.simulator_state or default_state(), now=datetime.now(UTC))
+        folder = self.simulator_state or default_state()
+        return open_machine(folder, now=datetime.now(UTC), tee=tee_of(self.tee), gpus=self.gpus, switches=self.switches)
 
     def api_key(self) -> str:
         return self.api_key_file.read_text("utf-8").strip()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from hermetic.cli._machine import machine_options, tee_option
+
 if TYPE_CHECKING:
     from hermetic.guest.launch import LaunchPlan
-    from hermetic.sources.simulator.amd import SimulatedAmd
+    from hermetic.sources.simulator.machine import SimulatedMachine
 
 __all__ = ["simulator"]
 
@@ -38,53 +40,62 @@ def simulator() -> None:
 @simulator.command(
     short_help="Launch a workload, and attest it while it runs.", context_settings={"ignore_unknown_options": True}
 )
+@machine_options
 @_state
 @click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the program copies.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
-def run(state: Path | None, store: Path | None, command: tuple[str, ...]) -> int:
+def run(tee: str, gpus: int, switches: int, state: Path | None, store: Path | None, command: tuple[str, ...]) -> int:
     """Launch a workload: hash it, copy it, hash the copy, execute the copy, and attest it while it runs.
 
     The exit code is the workload's.  Signals are passed on.
 
     \b
-    Example:
+    Examples:
       hermetic simulator run -- hermetic serve --config server.toml
+      hermetic simulator run --tee tdx --gpus 8 --switches 4 -- hermetic serve --config server.toml
     """
     from hermetic.guest.launch import plan_launch, split_command
     from hermetic.guest.program import default_store
     from hermetic.guest.simulated import SimulatedPlatform
 
     config, arguments = split_command(command)
-    vendor = _open(state)
+    machine = _open(state, tee, gpus, switches)
     plan = plan_launch(config, arguments=arguments)
-    _say_simulated(vendor, plan)
-    platform = SimulatedPlatform(vendor=vendor, store=store or default_store())
+    _say_simulated(machine, plan)
+    platform = SimulatedPlatform(machine=machine, store=store or default_store())
     return platform.launch(plan).attend()
 
 
 @simulator.command(short_help="Print what a policy pins to accept this simulator.")
+@tee_option
 @_state
-@click.option("--json", "as_json", is_flag=True, help="Root, product and measurement as JSON.")
-def root(state: Path | None, as_json: bool) -> None:
+@click.option("--devices", is_flag=True, help="The roots of GPUs and switches, and of their manifests, instead.")
+@click.option("--json", "as_json", is_flag=True, help="All roots, and what the TEE measures, as JSON.")
+def root(tee: str, state: Path | None, devices: bool, as_json: bool) -> None:
     """Print what a policy pins to accept this simulator, making its keys the first time.
 
     \b
     Examples:
       hermetic simulator root
+      hermetic simulator root --tee tdx --json
+      hermetic simulator root --devices
       hermetic policy new --launch launch.json --simulated-root "$(hermetic simulator root)" …
     """
-    from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT
-
-    vendor = _open(state)
-    if as_json:
-        values = {
-            "simulated_root": vendor.root_digest,
-            "product": str(vendor.product),
-            "measurement": SIMULATED_MEASUREMENT.hex(),
+    machine = _open(state, tee, gpus=1 if devices or as_json else 0)
+    pinned = (
+        {}
+        if machine.nvidia is None
+        else {
+            "simulated_device_root": machine.nvidia.device_root_digest,
+            "simulated_manifest_root": machine.nvidia.manifest_root_digest,
         }
-        click.echo(json.dumps(values, indent=2))
+    )
+    if as_json:
+        click.echo(json.dumps({"simulated_root": machine.root_digest, **pinned, **_measured(machine)}, indent=2))
+    elif devices:
+        click.echo("\n".join(f"{name} = {json.dumps(digest)}" for name, digest in pinned.items()))
     else:
-        click.echo(vendor.root_digest)
+        click.echo(machine.root_digest)
 
 
 @simulator.command()
@@ -111,15 +122,36 @@ def reset(state: Path | None, store: Path | None, yes: bool) -> None:
     click.echo(f"removed {len(keys)} simulated vendors and {copies} program copies")
 
 
-def _open(state: Path | None) -> SimulatedAmd:
-    from hermetic.sources.simulator.state import default_state, open_vendor
+def _open(state: Path | None, tee: str, gpus: int = 0, switches: int = 0) -> SimulatedMachine:
+    from hermetic.cli._machine import tee_of
+    from hermetic.sources.simulator.state import default_state, open_machine
 
-    return open_vendor(state or default_state(), now=datetime.now(UTC))
+    folder = state or default_state()
+    return open_machine(folder, now=datetime.now(UTC), tee=tee_of(tee), gpus=gpus, switches=switches)
 
 
-def _say_simulated(vendor: SimulatedAmd, plan: LaunchPlan) -> None:
+def _measured(machine: SimulatedMachine) -> dict[str, Any]:
+    """What a policy pins besides the root: the product, or what was measured of the guest or enclave."""
+    from hermetic.evidence import SGX, TDX
+    from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT, SimulatedAmd
+    from hermetic.sources.simulator.sgx_platform import SIMULATED_ENCLAVE, SIMULATED_ENCLAVE_SIGNER
+    from hermetic.sources.simulator.tdx_platform import SIMULATED_TD_MEASUREMENT, SIMULATED_TDX_MODULE
+
+    if isinstance(machine.cpu, SimulatedAmd):
+        return {"product": str(machine.cpu.product), "measurement": SIMULATED_MEASUREMENT.hex()}
+    of_intel = {
+        TDX: {"mr_td": SIMULATED_TD_MEASUREMENT.hex(), "mr_seam": SIMULATED_TDX_MODULE.hex()},
+        SGX: {"mr_enclave": SIMULATED_ENCLAVE.hex(), "mr_signer": SIMULATED_ENCLAVE_SIGNER.hex()},
+    }
+    return {**of_intel[machine.tee], "ppid": machine.cpu.ppid.hex()}
+
+
+def _say_simulated(machine: SimulatedMachine, plan: LaunchPlan) -> None:
     click.secho(" SIMULATED ", fg="black", bg="yellow", err=True, nl=False)
-    click.echo(" AMD SEV-SNP in software: it proves the chain, not secrecy from this machine", err=True)
-    click.echo(f"  simulated root {vendor.root_digest}", err=True)
+    click.echo(f" {machine.summary} in software: it proves the chain, not secrecy from this machine", err=True)
+    click.echo(f"  simulated root {machine.root_digest}", err=True)
+    if machine.nvidia is not None:
+        click.echo(f"  device root    {machine.nvidia.device_root_digest}", err=True)
+        click.echo(f"  manifest root  {machine.nvidia.manifest_root_digest}", err=True)
     click.echo(f"  program        {plan.document.program_digest}", err=True)
     click.echo(f"  launch         {plan.document.digest}", err=True)

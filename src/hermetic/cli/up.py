@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from hermetic.cli._files import make_folder
+from hermetic.cli._machine import machine_options
 from hermetic.cli._show import console, own_name
 from hermetic.errors import Misconfigured, Unavailable
 
@@ -31,8 +32,18 @@ __all__ = ["up"]
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where everything is kept.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8480, show_default=True, help="Of the server.")
 @click.option("--broker-port", type=click.IntRange(1, 65535), default=8481, show_default=True, help="Of the broker.")
+@machine_options
 @click.option("--json", "as_json", is_flag=True, help="One line when ready: url, broker_url, policy, api_key, model.")
-def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_json: bool) -> None:
+def up(
+    model: Path | None,
+    folder: Path | None,
+    port: int,
+    broker_port: int,
+    tee: str,
+    gpus: int,
+    switches: int,
+    as_json: bool,
+) -> None:
     """Broker, sealed model and server, ready to talk to.
 
     They stay up until Ctrl-C.  The platform is SIMULATED: it proves the chain and protects nothing from this machine.
@@ -42,6 +53,7 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
     Examples:
       hermetic up
       hermetic up --model my-model.gguf --port 9000
+      hermetic up --tee tdx --gpus 2
       hermetic up --json | head -1
     """
     from hermetic.cli._model import NAME, check_gguf, check_model, find_model
@@ -65,6 +77,9 @@ def up(model: Path | None, folder: Path | None, port: int, broker_port: int, as_
             port=free_port(port),
             broker_port=free_port(broker_port, option="--broker-port"),
             model_name=name.lower()[:128],
+            tee=tee,
+            gpus=gpus,
+            switches=switches,
         )
         running: list[Process] = []
         began = log.seek(0, os.SEEK_END)

@@ -2,8 +2,9 @@
 
     hash → copy → hash again → execute, with evidence on one inherited descriptor
 
-It stands where hardware and an immutable guest image would: it computes the launch digest itself and puts it into
-HOST_DATA.  It proves the chain and keeps no secret: this user, and root, can read the keys or the child's memory.
+It stands where hardware and an immutable guest image would: it computes the launch digest itself and puts it where the
+TEE signs it (HOST_DATA, MRCONFIGID, CONFIGID).  It proves the chain and keeps no secret: this user, and root, can read
+the keys or the child's memory.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ import os
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
 from hermetic.errors import Misconfigured, Unavailable
-from hermetic.evidence import SEV_SNP, EvidenceBundle
 from hermetic.guest.launch import LaunchPlan
 from hermetic.guest.program import hold, materialise
-from hermetic.identity import LaunchDocument
-from hermetic.sources.simulator.amd import SimulatedAmd
-from hermetic.sources.simulator.device import OPTION, Handover, answer, fits, socket_pair
+from hermetic.sources.simulator.answering import answer
+from hermetic.sources.simulator.device import OPTION
+from hermetic.sources.simulator.handover import Handover, fits, socket_pair
+from hermetic.sources.simulator.machine import SimulatedMachine
 from hermetic.wire import unhex
 
 __all__ = ["LaunchedWorkload", "SimulatedPlatform"]
@@ -34,9 +34,9 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, sign
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedPlatform:
-    """A vendor's keys and a store of program copies."""
+    """A machine and a store of program copies."""
 
-    vendor: SimulatedAmd = field(repr=False)
+    machine: SimulatedMachine
     store: Path
 
     def launch(
@@ -50,7 +50,13 @@ class SimulatedPlatform:
         NotAuthentic if the copy was modified, and what :func:`materialise` raises.
         """
         program = materialise(plan.tree, self.store)
-        handover = Handover(launch=plan.document, config=plan.config, folder=plan.folder)
+        handover = Handover(
+            launch=plan.document,
+            config=plan.config,
+            folder=plan.folder,
+            tee=self.machine.tee,
+            devices=self.machine.device_count,
+        )
         if not fits(handover):
             raise Misconfigured("the configuration is too large to be handed over")
         ours, theirs = socket_pair()
@@ -66,12 +72,13 @@ class SimulatedPlatform:
             raise Unavailable(f"the workload could not be started: {type(error).__name__}") from error
         finally:
             theirs.close()
-        source, held = _LaunchedSource(vendor=self.vendor, launch=plan.document), hold(program)
+        source = self.machine.source(unhex(plan.document.digest.removeprefix("sha256:"), length=32))
+        devices, held = self.machine.device_source(), hold(program)
 
         def serve() -> None:
             try:
                 with ours:
-                    answer(ours, source=source, handover=handover)
+                    answer(ours, source=source, handover=handover, devices=devices)
             finally:
                 os.close(held)
 
@@ -126,16 +133,3 @@ class LaunchedWorkload:
         except Unavailable:
             self.send_signal(signal.SIGKILL)
             return self.wait()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _LaunchedSource:
-    """Evidence for one launch: nobody but the platform chooses HOST_DATA."""
-
-    vendor: SimulatedAmd
-    launch: LaunchDocument
-    tee: str = SEV_SNP
-
-    def collect(self, report_data: bytes) -> EvidenceBundle:
-        host_data = unhex(self.launch.digest.removeprefix("sha256:"), length=32)
-        return self.vendor.issue(report_data, host_data=host_data, now=datetime.now(UTC))

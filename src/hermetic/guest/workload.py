@@ -2,7 +2,7 @@
 
     guest = enter()
     config = parse(guest.config, folder=guest.folder)
-    Attester(guest.source, keyset=…, launch=guest.launch)
+    Attester(guest.source, keyset=…, launch=guest.launch, devices=guest.devices)
 
 The configuration is never read from a path: what was measured is what is read.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermetic.errors import Misconfigured, NotAuthentic
-from hermetic.evidence import EvidenceSource
+from hermetic.evidence import DeviceSource, EvidenceSource
 from hermetic.guest.launch import describe_config
 from hermetic.identity import LaunchDocument
 from hermetic.sources.platform import detect
@@ -26,13 +26,15 @@ __all__ = ["Guest", "enter"]
 class Guest:
     """Where this process finds itself: the platform's evidence, its launch document, and its configuration by content.
 
-    ``folder`` is where relative paths in the configuration start; it is not measured.
+    ``devices`` are the machine's GPUs and switches, None where it has none.  ``folder`` is where relative paths in the
+    configuration start; it is not measured.
     """
 
     source: EvidenceSource = field(repr=False)
     launch: LaunchDocument
     config: bytes = field(repr=False)
     folder: Path
+    devices: DeviceSource | None = field(default=None, repr=False)
 
 
 def enter() -> Guest:
@@ -53,4 +55,4 @@ def enter() -> Guest:
     described = describe_config(given.config, program_digest=launch.program_digest, argv=launch.argv, name="config")
     if described != launch:
         raise NotAuthentic("the launch document does not describe the configuration that it was handed over with")
-    return Guest(source=device, launch=launch, config=given.config, folder=given.folder)
+    return Guest(source=device, launch=launch, config=given.config, folder=given.folder, devices=device.devices)

@@ -63,7 +63,7 @@ def _run(guest: Guest, log: EventLog) -> None:
     keys = WorkloadKeys.generate()
     not_after = int(time.time()) + config.keyset_hours * 3600
     keyset = keys.keyset(subject=config.service, not_after=not_after)
-    attester = Attester(guest.source, keyset=keyset, launch=guest.launch)
+    attester = Attester(guest.source, keyset=keyset, launch=guest.launch, devices=guest.devices)
     with (
         _bound(config.listen.host, config.listen.port) as listener,
         BrokerClient(config.broker.url, broker_key=config.broker.key, log_key=config.broker.log_key) as broker,

@@ -57,7 +57,7 @@ def launch_and_be_denied(story: Story, configuration: str, plan: LaunchPlan) -> 
 
     changed = story.stack.folder / "server-changed.toml"
     changed.write_text(configuration, "utf-8")
-    platform = SimulatedPlatform(vendor=story.stack.vendor(), store=default_store())
+    platform = SimulatedPlatform(machine=story.stack.machine(), store=default_store())
     workload = platform.launch(plan_launch(changed, tree=plan.tree), stdout=story.log, stderr=story.log)
     try:
         code = workload.wait(timeout=60)

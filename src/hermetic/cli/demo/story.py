@@ -109,9 +109,9 @@ def _platform(story: Story) -> None:
     with stage.step(1, "Which trusted execution environment does this machine have?"):
         found = detect()
         stage.fact("found here", found.summary)
-        vendor = story.stack.vendor()
-        stage.fact("used instead", f"AMD SEV-SNP ({vendor.product}), in software")
-        stage.fact("its root", vendor.root_digest)
+        machine = story.stack.machine()
+        stage.fact("used instead", f"{machine.summary}, in software")
+        stage.fact("its root", machine.root_digest)
         stage.out.print(
             "[black on yellow] SIMULATED [/] the chain is real, the hardware is not: it hides nothing from this machine"
         )

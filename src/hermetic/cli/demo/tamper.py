@@ -101,7 +101,7 @@ def _model(story: Story, plan: LaunchPlan) -> Verdict:
     position = sealed.stat().st_size // 2
     _flip(sealed, position)
     with (stack.folder / "model.jsonl").open("w+b") as log:
-        platform = SimulatedPlatform(vendor=stack.vendor(), store=default_store())
+        platform = SimulatedPlatform(machine=stack.machine(), store=default_store())
         workload = platform.launch(plan, stdout=log, stderr=log)
         try:
             code = workload.wait(timeout=60)

@@ -1,79 +1,36 @@
-"""The simulated security processor: evidence over one inherited descriptor, and both of its ends.
+"""The simulated security processor: evidence over one inherited descriptor.
 
     child   SimulatedDevice(descriptor)        an EvidenceSource, like any hardware device
     parent  answer(endpoint, source=…, …)      holds the keys; answers that descriptor and nobody else
 
-A pair of connected sockets joins them.  It has no name, so only who inherited its end can ask.  Messages are canonical
-JSON, one to a packet (SOCK_SEQPACKET keeps their boundaries): ``{"id", "op": "launch"}``, ``{"id", "op": "evidence",
-"report_data"}``; answers ``{"id", "result"}`` or ``{"id", "error"}``.
+This is the child's end; :mod:`hermetic.sources.simulator.answering` is the platform's.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import signal
 import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from hermetic.errors import HermeticError, Malformed, Misconfigured, Unavailable
-from hermetic.evidence import SEV_SNP, EvidenceBundle, EvidenceSource
-from hermetic.identity import LaunchDocument
-from hermetic.wire import b64decode, b64encode, canonical, parse_object
+from hermetic.errors import Malformed, Misconfigured, Unavailable
+from hermetic.evidence import DeviceSource, EvidenceBundle
+from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.sources.simulator.handover import MESSAGE_LIMIT, NONCE, REPORT_DATA, Handover
+from hermetic.wire import b64encode, canonical, parse_object
 
-__all__ = [
-    "MESSAGE_LIMIT",
-    "OPTION",
-    "Handover",
-    "SimulatedDevice",
-    "answer",
-    "fits",
-    "inherited_device",
-    "socket_pair",
-]
+__all__ = ["OPTION", "SimulatedDevice", "inherited_device"]
 
 OPTION = "hermetic.simulator"
 """``python -X hermetic.simulator=N`` tells a child which descriptor it inherited, for its environment is empty."""
 
-MESSAGE_LIMIT = 128 * 1024
-"""Bytes of one message.  A packet must fit into the kernel's socket buffer (208 KiB by default)."""
-
-REPORT_DATA = 64
 _PR_SET_PDEATHSIG = 1
 _TIMEOUT = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
-    """What a platform gives the workload that it launched: the launch document, and what that speaks of.
-
-    ``config`` is the exact bytes that were hashed; ``folder`` is where the paths in it start.  Not yet trusted by
-    anyone: a relying party believes the launch digest in the evidence, nothing else.
-    """
-
-    launch: LaunchDocument
-    config: bytes = field(repr=False)
-    folder: Path
-
-    def to_json(self) -> dict[str, Any]:
-        return {"launch": self.launch.to_json(), "config": b64encode(self.config), "folder": os.fspath(self.folder)}
-
-    @classmethod
-    def from_json(cls, obj: dict[str, Any]) -> Handover:
-        """Raises Malformed."""
-        if obj.keys() != {"launch", "config", "folder"} or not str(obj["folder"]).startswith("/"):
-            raise Malformed("handover: expected exactly a launch document, a config and an absolute folder")
-        return cls(
-            launch=LaunchDocument.from_json(obj["launch"]),
-            config=b64decode(obj["config"], what="config"),
-            folder=Path(obj["folder"]),
-        )
 
 
 class SimulatedDevice:
@@ -82,24 +39,43 @@ class SimulatedDevice:
     Every method blocks, and raises Unavailable when the platform does not answer within ``timeout`` seconds or is gone.
     """
 
-    tee = SEV_SNP
-
     def __init__(self, endpoint: socket.socket, *, timeout: float = _TIMEOUT) -> None:
         self._socket = endpoint
         self._socket.set_inheritable(False)  # whatever this process starts cannot ask for evidence
         self._timeout = timeout
         self._lock = threading.Lock()
         self._last_id = 0
+        self._told: Handover | None = None
+
+    @property
+    def tee(self) -> str:
+        """The kind of evidence that the platform gives, by its own word."""
+        return self.handover().tee
+
+    @property
+    def devices(self) -> DeviceSource | None:
+        """The platform's GPUs and switches; None where it has none."""
+        count = self.handover().devices
+        return _SimulatedDevices(device=self, count=count) if count else None
 
     def collect(self, report_data: bytes) -> EvidenceBundle:
-        """Evidence over ``report_data`` (64 bytes), with the launch digest in HOST_DATA."""
+        """Evidence over ``report_data`` (64 bytes), with the launch digest where the platform signs it."""
         if len(report_data) != REPORT_DATA:
             raise Malformed(f"report data: expected {REPORT_DATA} bytes, got {len(report_data)}")
         return EvidenceBundle.from_json(self._ask({"op": "evidence", "report_data": b64encode(report_data)}))
 
+    def collect_device(self, nonce: bytes, number: int) -> DeviceBundle:
+        """Evidence over ``nonce`` (32 bytes) of the device with this number, counted from 0."""
+        if len(nonce) != NONCE:
+            raise Malformed(f"nonce: expected {NONCE} bytes, got {len(nonce)}")
+        answered = self._ask({"op": "device", "nonce": b64encode(nonce), "number": number})
+        return DeviceBundle.from_json(answered)
+
     def handover(self) -> Handover:
-        """What the platform launched."""
-        return Handover.from_json(self._ask({"op": "launch"}))
+        """What the platform launched: asked once, for it does not change."""
+        if self._told is None:
+            self._told = Handover.from_json(self._ask({"op": "launch"}))
+        return self._told
 
     def close(self) -> None:
         self._socket.close()
@@ -133,6 +109,17 @@ class SimulatedDevice:
                 return reply
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SimulatedDevices:
+    """One device a message: together they would not fit into one."""
+
+    device: SimulatedDevice
+    count: int
+
+    def collect(self, nonce: bytes) -> tuple[DeviceBundle, ...]:
+        return tuple(self.device.collect_device(nonce, number) for number in range(self.count))
+
+
 @cache
 def inherited_device() -> SimulatedDevice | None:
     """The device of the simulated platform that launched this process, or None if none did.
@@ -156,55 +143,6 @@ def inherited_device() -> SimulatedDevice | None:
     if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
         raise Misconfigured("this kernel cannot bind a workload's life to its platform's")
     return SimulatedDevice(endpoint)
-
-
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """The platform's end and the child's.  Neither is inheritable until somebody says so."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-
-
-def answer(endpoint: socket.socket, *, source: EvidenceSource, handover: Handover) -> None:
-    """The platform's end: answers requests one after another until the child closes its end.
-
-    ``source`` holds the keys and puts the launch digest into what it signs.  A request that is not understood gets an
-    error, never evidence.
-    """
-    while packet := _next_packet(endpoint):
-        try:
-            endpoint.send(canonical(_reply(packet, source, handover)))
-        except OSError:
-            return  # the child went away without waiting for its answer
-
-
-def fits(handover: Handover) -> bool:
-    """Whether a handover can be told in one message."""
-    return len(canonical({"id": 2**53 - 1, "result": handover.to_json()})) <= MESSAGE_LIMIT
-
-
-def _next_packet(endpoint: socket.socket) -> bytes:
-    try:
-        return endpoint.recv(MESSAGE_LIMIT + 1)
-    except OSError:
-        return b""
-
-
-def _reply(packet: bytes, source: EvidenceSource, handover: Handover) -> dict[str, Any]:
-    number: object = None
-    try:
-        request = parse_object(packet, what="request", limit=MESSAGE_LIMIT)
-        number = request.pop("id", None)
-        return {"id": number, "result": _carry_out(request, source, handover)}
-    except HermeticError as error:
-        return {"id": number, "error": error.message}
-
-
-def _carry_out(request: dict[str, Any], source: EvidenceSource, handover: Handover) -> dict[str, Any]:
-    match request:
-        case {"op": "launch", **rest} if not rest:
-            return handover.to_json()
-        case {"op": "evidence", "report_data": text, **rest} if not rest:
-            return source.collect(b64decode(text, what="report_data", length=REPORT_DATA)).to_json()
-    raise Malformed("request: not one that this device knows")
 
 
 def _gone(how: str) -> Unavailable:
