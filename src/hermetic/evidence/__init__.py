@@ -1,15 +1,18 @@
 """Bytes → what they say.  Nothing here is believed yet: only :mod:`hermetic.verify` decides what is authentic.
 
 One module for each kind of evidence (``snp``, ``tdx``, ``sgx``, ``nvidia``; later ``nitro``, ``tpm``, ``azure``,
-``cca``); ``bundle``: how evidence and its endorsements travel together; ``composite``: a platform and its devices.
+``cca``); ``bundle``: how evidence and its endorsements travel together; ``composite``: a platform and its devices;
+``recognise`` and ``assemble``: from files of any shape to those.
 """
 
 from hermetic.evidence._dcap_header import QuoteHeader
 from hermetic.evidence._dcap_signature import QuoteSignature
 from hermetic.evidence._dstack_log import DstackEvent, DstackLog
+from hermetic.evidence._recognised import Recognised
 from hermetic.evidence._snp_bits import GuestPolicy, GuestPolicyFlag, PlatformFlag, PlatformInfo, SigningKey
 from hermetic.evidence._snp_tcb import Product, Tcb, TcbVersion
 from hermetic.evidence._tcg_log import EventLog, SpecId, TcgAlgorithm, TcgEvent
+from hermetic.evidence.assemble import Assembled, assemble
 from hermetic.evidence.bundle import SEV_SNP, SGX, TDX, Evidence, EvidenceBundle, EvidenceSource, parse_evidence
 from hermetic.evidence.composite import (
     NO_DEVICES,
@@ -19,6 +22,7 @@ from hermetic.evidence.composite import (
     devices_from_json,
     devices_to_json,
 )
+from hermetic.evidence.recognise import recognise
 from hermetic.evidence.sgx import EnclaveAttributes, EnclaveFlag, EnclaveReport, SgxQuote
 from hermetic.evidence.snp import Cpuid, EcdsaSignature, FirmwareVersion, SnpReport
 from hermetic.evidence.tdx import TdAttributes, TdFlag, TdReport, TdxQuote
@@ -28,6 +32,7 @@ __all__ = [
     "SEV_SNP",
     "SGX",
     "TDX",
+    "Assembled",
     "Composite",
     "Cpuid",
     "DeviceSource",
@@ -49,6 +54,7 @@ __all__ = [
     "Product",
     "QuoteHeader",
     "QuoteSignature",
+    "Recognised",
     "SgxQuote",
     "SigningKey",
     "SnpReport",
@@ -61,8 +67,10 @@ __all__ = [
     "TdFlag",
     "TdReport",
     "TdxQuote",
+    "assemble",
     "devices_digest",
     "devices_from_json",
     "devices_to_json",
     "parse_evidence",
+    "recognise",
 ]

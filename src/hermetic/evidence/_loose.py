@@ -1,0 +1,152 @@
+"""Endorsements that came as files of their own, fitted to the evidence that they are for: by names, never by trust.
+
+A name only says where a certificate claims to belong.  Whether it does, its signatures say, and verification reads
+them; what is fitted wrongly here is refused there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from hermetic.errors import Malformed
+from hermetic.evidence._recognised import CertificatesPart, CollateralPart, RevocationPart
+from hermetic.evidence._snp_bits import SigningKey
+from hermetic.evidence.bundle import SEV_SNP, EvidenceBundle
+from hermetic.evidence.snp import SnpReport
+from hermetic.wire import b64encode
+
+_LEAF = {SigningKey.VCEK: "SEV-VCEK", SigningKey.VLEK: "SEV-VLEK"}
+_TCB_SIGNER = "Intel SGX TCB Signing"
+_PCK_AUTHORITIES = ("Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA")
+_INTEL_ROOT = "Intel SGX Root CA"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loose:
+    """All that came loose: certificates and lists without repetitions, and Intel's documents by name."""
+
+    certificates: tuple[x509.Certificate, ...] = ()
+    lists: tuple[x509.CertificateRevocationList, ...] = ()
+    intel: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_parts(cls, parts: Iterable[object]) -> Loose:
+        """Raises Malformed where two files hold different answers to one question."""
+        certificates: dict[bytes, x509.Certificate] = {}
+        lists: dict[bytes, x509.CertificateRevocationList] = {}
+        intel: dict[str, bytes] = {}
+        for part in parts:
+            if isinstance(part, CertificatesPart):
+                certificates |= {der: x509.load_der_x509_certificate(der) for der in part.certificates}
+            elif isinstance(part, RevocationPart) and not part.ocsp:
+                lists[part.der] = x509.load_der_x509_crl(part.der)
+            elif isinstance(part, CollateralPart):
+                for name, value in part.endorsements.items():
+                    if intel.setdefault(name, value) != value:
+                        raise Malformed(f"evidence: two different files for {name}")
+        return cls(certificates=tuple(certificates.values()), lists=tuple(lists.values()), intel=intel)
+
+    def fitted(self, bundle: EvidenceBundle) -> EvidenceBundle:
+        """``bundle`` with what is for it; what came loose goes before what the bundle had of the same name.
+
+        Raises Malformed where two certificates or lists claim one place.
+        """
+        found = self._snp(bundle) if bundle.tee == SEV_SNP else self._intel()
+        endorsements = {**bundle.endorsements, **found}
+        return EvidenceBundle(
+            tee=bundle.tee, evidence=bundle.evidence, endorsements=endorsements, event_logs=bundle.event_logs
+        )
+
+    def _snp(self, bundle: EvidenceBundle) -> dict[str, bytes]:
+        """Leaf by the kind of key that the report says signed it; then by issuer, up to the root and its list."""
+        kind = SnpReport.from_bytes(bundle.evidence).signing_key
+        found: dict[str, bytes] = {}
+        leaf = self._only(self._named(_LEAF.get(kind, "")), "leaf certificate")
+        above = leaf or _load(bundle.endorsements.get("leaf"))
+        if leaf is not None:
+            found["leaf"] = _der(leaf)
+        for name in ("intermediate", "root"):
+            if above is None:
+                return found
+            issuer = self._only(self._of_subject(above.issuer), f"{name} certificate")
+            if issuer is not None:
+                found[name] = _der(issuer)
+            above = issuer or _load(bundle.endorsements.get(name))
+        if above is not None and (crl := self._list_of(above.subject)) is not None:
+            found["crl"] = _der(crl)
+        return found
+
+    def _intel(self) -> dict[str, bytes]:
+        found = dict(self.intel)
+        tcb_signer = self._only(self._named(_TCB_SIGNER), "TCB signing certificate")
+        if tcb_signer is not None and (chain := self._chain(tcb_signer)) is not None:
+            found = {"tcb_info_chain": chain, "qe_identity_chain": chain} | found
+        for crl in self.lists:
+            issuer = _common_name(crl.issuer)
+            if issuer == _INTEL_ROOT:
+                _place(found, "root_crl", _der(crl))
+            elif issuer in _PCK_AUTHORITIES:
+                _place(found, "pck_crl", _der(crl))
+                authority = self._only(self._of_subject(crl.issuer), "PCK authority")
+                if authority is not None and (chain := self._chain(authority)) is not None:
+                    found = {"pck_crl_chain": chain} | found
+        return found
+
+    def _chain(self, signer: x509.Certificate) -> bytes | None:
+        """Signer and root as Intel's service sends them; None where the root did not come along."""
+        root = self._only(self._of_subject(signer.issuer), "root certificate")
+        return None if root is None else _pem(signer) + _pem(root)
+
+    def _named(self, common_name: str) -> list[x509.Certificate]:
+        return [each for each in self.certificates if _common_name(each.subject) == common_name]
+
+    def _of_subject(self, name: x509.Name) -> list[x509.Certificate]:
+        return [each for each in self.certificates if each.subject == name]
+
+    def _list_of(self, issuer: x509.Name) -> x509.CertificateRevocationList | None:
+        found = [each for each in self.lists if each.issuer == issuer]
+        if len(found) > 1:
+            raise Malformed(f"evidence: two revocation lists of {_common_name(issuer)}", fix="give the newer one only")
+        return found[0] if found else None
+
+    @staticmethod
+    def _only(found: list[x509.Certificate], what: str) -> x509.Certificate | None:
+        if len(found) > 1:
+            raise Malformed(f"evidence: two certificates that could be the {what}", fix="give the one that belongs")
+        return found[0] if found else None
+
+
+def _place(found: dict[str, bytes], name: str, value: bytes) -> None:
+    if found.setdefault(name, value) != value:
+        raise Malformed(f"evidence: two different files for {name}")
+
+
+def _common_name(name: x509.Name) -> str:
+    values = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(values[0].value) if values else ""
+
+
+def _load(der: bytes | None) -> x509.Certificate | None:
+    if der is None:
+        return None
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError as error:
+        raise Malformed("evidence: a certificate of the bundle that cannot be read") from error
+
+
+def _der(item: x509.Certificate | x509.CertificateRevocationList) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return item.public_bytes(Encoding.DER)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    """One spelling: lines of 64 characters, each ended by LF."""
+    text = b64encode(_der(certificate)).encode("ascii")
+    lines = (text[start : start + 64] for start in range(0, len(text), 64))
+    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))

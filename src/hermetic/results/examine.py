@@ -1,0 +1,220 @@
+"""Verify everything there is and say all of it: one verdict over a platform, its devices and a policy.
+
+    1. each part for itself: the platform, then every device; one that fails does not hide another
+    2. devices together: one machine's
+    3. platform and devices: what binds them (in an attestation report the platform signs their digest; bare, nothing)
+    4. a policy's checks, once everything is authentic
+
+For looking and for auditing.  What is missing (a revocation list, a manifest) is "not performed", so it is never
+accepted; whoever talks or releases goes through :func:`hermetic.policy.appraise`, which takes nothing less than all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hermetic.errors import Malformed, NotAuthentic, Refused
+from hermetic.evidence import Composite
+from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.identity import AttestationReport, Claims, Purpose, name_devices, verify_report
+from hermetic.policy import Policy, review
+from hermetic.results._device_claims import device_claims
+from hermetic.results._platform_claims import platform_claims
+from hermetic.results.claim import Claim, Source, Value
+from hermetic.results.verdict import Part, Verdict
+from hermetic.verify import Check, Outcome, PlatformClaims, Root, verify
+from hermetic.verify.nvidia import NVIDIA_ROOTS, DeviceClaims, NvidiaRoots, check_machine, verify_device
+
+if TYPE_CHECKING:
+    from hermetic.policy import PlatformPolicy
+
+__all__ = ["examine", "examine_report"]
+
+_NOT_BOUND = Check(
+    name="binding.devices",
+    title="The platform vouches for these devices",
+    outcome=Outcome.NOT_PERFORMED,
+    expected="devices' evidence that the platform signed",
+    got="bare evidence, in which nothing names the other",
+    section="protocol: what evidence binds",
+    fix="an attestation report of the workload binds its devices: hermetic verify URL --save report.json",
+)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What verification made so far.  The first refusal is the verdict's; the others are among the checks."""
+
+    parts: list[Part] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    refusal: Refused | None = None
+
+    def refuse(self, error: Refused, *, prefix: str = "") -> None:
+        self.checks += _named(error.checks, prefix)
+        self.refusal = self.refusal or error
+
+
+def examine(
+    evidence: Composite,
+    *,
+    roots: tuple[Root, ...],
+    device_roots: NvidiaRoots = NVIDIA_ROOTS,
+    now: datetime,
+    report_data: bytes | None = None,
+    nonce: bytes | None = None,
+    policy: PlatformPolicy | None = None,
+) -> Verdict:
+    """The verdict over bare evidence.  ``report_data`` (64 bytes) is the platform's question, ``nonce`` (32) devices'.
+
+    Either None records the comparison as not performed.  A refusal is in the verdict, not raised; Misconfigured is
+    raised for roots, times or questions that cannot be meant.
+    """
+    found = _Found()
+    platform = _platform(found, evidence, roots, now, report_data)  # 1
+    devices = _devices(found, evidence.devices, device_roots, now, nonce)  # 1
+    if found.refusal is None and len(devices) > 1:
+        _machine(found, devices, nonce)  # 2
+    if evidence.platform is not None and evidence.devices:
+        found.checks.append(_NOT_BOUND)  # 3
+    if policy is not None and found.refusal is None:
+        from hermetic.policy import appraise_platform
+
+        found.checks += appraise_platform(platform, devices, policy)  # 4
+    return Verdict(
+        at=now,
+        parts=tuple(found.parts),
+        checks=tuple(found.checks),
+        policy=None if policy is None else policy.digest,
+        refusal=found.refusal,
+        nonce=nonce,
+    )
+
+
+def examine_report(
+    report: AttestationReport,
+    *,
+    roots: tuple[Root, ...],
+    device_roots: NvidiaRoots = NVIDIA_ROOTS,
+    now: datetime,
+    purpose: Purpose,
+    nonce: bytes | None = None,
+    policy: Policy | None = None,
+) -> Verdict:
+    """The verdict over an attestation report: platform, devices, and the workload that they vouch for.
+
+    Parameters and what is raised as in :func:`examine`.
+    """
+    digest = None if policy is None else policy.digest
+    try:
+        claims = verify_report(
+            report,
+            roots=roots,
+            device_roots=device_roots,
+            now=now,
+            purpose=purpose,
+            nonce=nonce,
+            crl_required=False,
+        )
+    except (Malformed, NotAuthentic) as error:
+        # It ends at the first failure, wherever that is: no part of it is shown as genuine.
+        part = Part(name="cpu0", kind=report.evidence.tee, authentic=False)
+        return Verdict(at=now, parts=(part,), checks=error.checks, policy=digest, refusal=error, nonce=nonce)
+    return Verdict(
+        at=now,
+        parts=(_platform_part(claims.platform), *_device_parts(claims.devices)),
+        checks=claims.checks if policy is None else review(claims, policy),
+        policy=digest,
+        nonce=nonce,
+        workload=tuple(_workload(claims)),
+    )
+
+
+def _platform(
+    found: _Found, evidence: Composite, roots: tuple[Root, ...], now: datetime, report_data: bytes | None
+) -> PlatformClaims | None:
+    if (bundle := evidence.platform) is None:
+        return None
+    try:
+        claims = verify(bundle, roots=roots, now=now, report_data=report_data, crl_required=False)
+    except (Malformed, NotAuthentic) as error:
+        found.refuse(error)
+        found.parts.append(Part(name="cpu0", kind=bundle.tee, authentic=False))
+        return None
+    found.checks += claims.checks
+    found.parts.append(_platform_part(claims))
+    return claims
+
+
+def _devices(
+    found: _Found, bundles: tuple[DeviceBundle, ...], roots: NvidiaRoots, now: datetime, nonce: bytes | None
+) -> tuple[DeviceClaims, ...]:
+    """The claims of those that are authentic; what is not is a part without claims, named by its place."""
+    verified: list[DeviceClaims] = []
+    for number, bundle in enumerate(bundles):
+        try:
+            verified.append(
+                verify_device(bundle, roots=roots, now=now, nonce=nonce, revocation_required=False, rims_required=False)
+            )
+        except (Malformed, NotAuthentic) as error:
+            name = f"device{number}"
+            found.refuse(error, prefix=f"{name}.")
+            found.parts.append(Part(name=name, kind=bundle.device, authentic=False))
+    devices = tuple(verified)
+    for part, device in zip(_device_parts(devices), devices, strict=True):
+        found.parts.append(part)
+        found.checks += _named(device.checks, f"{part.name}.")
+    return devices
+
+
+def _machine(found: _Found, devices: tuple[DeviceClaims, ...], nonce: bytes | None) -> None:
+    try:
+        found.checks += check_machine(devices, nonce=nonce)
+    except NotAuthentic as error:
+        found.refuse(error)
+
+
+def _platform_part(claims: PlatformClaims) -> Part:
+    return Part(
+        name="cpu0", kind=claims.tee, authentic=True, simulated=claims.simulated, claims=platform_claims(claims)
+    )
+
+
+def _device_parts(devices: tuple[DeviceClaims, ...]) -> tuple[Part, ...]:
+    return tuple(
+        Part(
+            name=name,
+            kind=device.device,
+            authentic=True,
+            simulated=device.simulated,
+            claims=device_claims(device),
+            nonce=device.nonce,
+        )
+        for name, device in zip(name_devices(devices), devices, strict=True)
+    )
+
+
+def _workload(claims: Claims) -> Iterable[Claim]:
+    binding, launch = claims.binding, claims.launch
+    stated: dict[str, Value] = {
+        "service": launch.service,
+        "purpose": str(binding.purpose),
+        "launch-digest": binding.launch_digest,
+        "keyset-digest": binding.keyset_digest,
+        "devices-digest": binding.devices_digest,
+        "program-digest": launch.program_digest,
+        "config-digest": launch.config_digest,
+        "models": tuple(f"{model.name} {model.manifest_digest}" for model in launch.models),
+        "keys-expire": f"{claims.keyset.expires():%Y-%m-%dT%H:%M:%SZ}",
+        "nonce": binding.nonce.hex(),
+    }
+    for name, value in stated.items():
+        yield Claim(name=f"hermetic.{name}", value=value, source=Source.EVIDENCE)
+    if claims.device_link is not None:
+        yield Claim(name="hermetic.device-link", value=str(claims.device_link), source=Source.EVIDENCE)
+
+
+def _named(checks: Iterable[Check], prefix: str) -> Iterable[Check]:
+    return (replace(check, name=f"{prefix}{check.name}") for check in checks)
