@@ -327,7 +327,8 @@ def test_what_a_register_holds() -> None:
 
 def test_pcr_0_starts_from_the_locality_that_is_stated() -> None:
     event = TcgEvent.measured(0, 0x08, b"", (SHA1,))
-    for data, start in ((b"StartupLocality\0\3", 3), (b"StartupLocality\0", 0), (b"StartupLocality\0\3\0", 0)):
+    texts = {b"StartupLocality\0\3": 3, b"StartupLocality\0": 0, b"StartupLocality\0\3\3": 0, b"StartupLocation\0\3": 0}
+    for data, start in texts.items():
         log = EventLog(spec=None, events=(TcgEvent(register=0, type=0x03, digests=(bytes(20),), data=data), event))
         expected = hashlib.sha1(bytes(19) + bytes((start,)) + event.digests[0], usedforsecurity=False).digest()
         assert log.registers(SHA1) == {0: expected}
@@ -347,7 +348,7 @@ DSTACK = {"imr": 3, "event_type": 0x08000001, "digest": "ab" * 48, "event": "app
 @pytest.mark.parametrize(
     "document",
     [
-        pytest.param({"events": []}, id="not a list"),
+        pytest.param({}, id="not a list"),
         pytest.param([["app-id"]], id="an event that is no object"),
         pytest.param([DSTACK | {"version": 2}], id="an unknown member"),
         pytest.param([{name: DSTACK[name] for name in DSTACK if name != "digest"}], id="a missing member"),

@@ -123,7 +123,7 @@ class EventLog:
         beyond 4, and for a measurement into index 0: MRTD is final before there are events.
         """
         log = _parse(data, padded=True)
-        if log.spec is None or TcgAlgorithm.SHA384 not in log.algorithms:
+        if TcgAlgorithm.SHA384 not in log.algorithms:
             raise Malformed("CCEL: it has no digests of SHA384")
         for number, event in enumerate(log.events):
             if event.register > _LAST_CC or (event.register == 0 and event.type != EV_NO_ACTION):
