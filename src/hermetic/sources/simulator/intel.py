@@ -34,7 +34,7 @@ VENDOR = "intel"
 
 _COLLATERAL_LIFE = timedelta(days=30)
 _IDENTITY = 16
-_CONFIG_ID, _MR_CONFIG_ID = 64, 48
+_CONFIG_ID = 64
 _LAUNCH_DIGEST = 32
 
 
@@ -87,7 +87,7 @@ class SimulatedIntel:
         """A quote over ``report_data`` (64 bytes) with everything needed to verify it at ``now``.
 
         ``tee`` is ``"tdx"`` or ``"sgx"``.  ``launch_digest`` (32 bytes) is what was launched: it begins MRCONFIGID or
-        CONFIGID, and zeros follow.  ``platform`` sets every other field.
+        CONFIGID, and zeros follow, or it is a measured event.  ``platform`` sets every other field.
         """
         return self.parts(report_data, tee=tee, launch_digest=launch_digest, now=now, platform=platform).issue()
 
@@ -110,7 +110,9 @@ class SimulatedIntel:
         last = first + _COLLATERAL_LIFE
         ca = ca_certificate(created)
         extension = made.machine.extension(ppid=self.ppid, instance=self.platform_instance)
+        logs = made.event_logs(launch_digest) if isinstance(made, TdxPlatform) else {}
         return IntelParts(
+            event_logs=logs,
             keys=self._keys,
             tee=tee,
             version=version,
@@ -136,8 +138,7 @@ def _body(
     if len(launch_digest) != _LAUNCH_DIGEST:
         raise Misconfigured(f"a launch digest is {_LAUNCH_DIGEST} bytes, not {len(launch_digest)}")
     if tee == TDX and isinstance(platform, TdxPlatform):
-        config_id = launch_digest.ljust(_MR_CONFIG_ID, b"\0")
-        return platform.version, platform.report(report_data=report_data, mr_config_id=config_id)
+        return platform.version, platform.report(report_data=report_data, launch_digest=launch_digest)
     if tee == SGX and isinstance(platform, SgxPlatform):
         return 3, platform.report(report_data=report_data, config_id=launch_digest.ljust(_CONFIG_ID, b"\0"))
     raise Misconfigured(f"the simulated Intel has no {tee} of a {type(platform).__name__}")

@@ -74,8 +74,8 @@ class IntelMachine:
 class IntelJudgement:
     """What Intel says of machines whose firmware is current: their status, since when, and which advisories remain.
 
-    ``module_status`` and ``enclave_status`` are those of a current TDX module and quoting enclave.  Whatever is older
-    is out of date by one advisory of its own, and what is older than that is not vouched for.
+    ``module_status`` and ``enclave_status`` are those of a current TDX module and quoting enclave: up to date, or
+    revoked.  Whatever is older is out of date by one advisory of its own, and what is older still is not vouched for.
     """
 
     status: TcbStatus = TcbStatus.UP_TO_DATE

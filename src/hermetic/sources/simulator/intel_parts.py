@@ -5,8 +5,8 @@ Each part can be exchanged for another and all signatures still come out true, w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from hermetic.evidence import EnclaveReport, EvidenceBundle, QuoteHeader, QuoteSignature, SgxQuote, TdReport, TdxQuote
 from hermetic.sources.simulator.ec import EcKeys, public_point, raw_signature
@@ -41,6 +41,7 @@ class IntelParts:
     pck_crl: IntelCrl
     tcb_info: Document
     qe_identity: Document
+    event_logs: Mapping[str, bytes] = field(default_factory=dict)
     root_der: bytes | None = None
     collateral_root: IntelCertificate | None = None
     crl_root: IntelCertificate | None = None
@@ -58,7 +59,12 @@ class IntelParts:
 
     def issue(self) -> EvidenceBundle:
         """The quote and its collateral, signed."""
-        return EvidenceBundle(tee=self.tee, evidence=self.quote().to_bytes(), endorsements=self.endorsements())
+        return EvidenceBundle(
+            tee=self.tee,
+            evidence=self.quote().to_bytes(),
+            endorsements=self.endorsements(),
+            event_logs=self.event_logs,
+        )
 
     def endorsements(self) -> dict[str, bytes]:
         """What Intel says, as its service answers it."""
