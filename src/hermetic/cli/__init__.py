@@ -28,6 +28,11 @@ _SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
         "receipt": ("hermetic.cli.receipt", "receipt", "Check what a workload signed about its work."),
         "log": ("hermetic.cli.log", "log", "Check a transparency log from first entry to last."),
         "policy": ("hermetic.cli.policy", "policy", "Write and check policies."),
+        "evidence": (
+            "hermetic.cli.evidence",
+            "evidence",
+            "Look at evidence in files, verify it, and keep it for an auditor.",
+        ),
     },
     "Seal models and data": {
         "keygen": ("hermetic.cli.seal", "keygen", "Make a key to seal for, or to sign as an owner."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -24,13 +25,19 @@ _ABOUT = (
     ("tdx.", "The hardware: Intel TDX"),
     ("sgx.", "The hardware: Intel SGX"),
     ("dcap.", "The hardware: Intel's platform"),
+    ("nvidia.", "The device: NVIDIA"),
+    ("machine.", "The devices together"),
     ("launch.", "The workload and its keys"),
     ("keyset.", "The workload and its keys"),
     ("policy.snp.", "Our policy, on the hardware"),
+    ("policy.tdx.", "Our policy, on the hardware"),
+    ("policy.sgx.", "Our policy, on the hardware"),
+    ("policy.nvidia.", "Our policy, on the devices"),
     ("policy.", "Our policy, on the workload"),
     ("receipt.", "The receipt"),
     ("log.", "The log"),
 )
+_DEVICE = re.compile(r"((?:gpu|switch|device)[0-9]+)\.")
 _MARK = {
     Outcome.PASS: "[green]✓ pass[/]",
     Outcome.FAIL: "[bold red]✗ FAIL[/]",
@@ -103,6 +110,8 @@ class _Checks:
 
 
 def _about(check: Check) -> str:
+    if device := _DEVICE.match(check.name):
+        return f"The device {device[1]}: NVIDIA"
     return next((title for prefix, title in _ABOUT if check.name.startswith(prefix)), "Other")
 
 

@@ -8,7 +8,6 @@ One module for each kind of evidence (``snp``, ``tdx``, ``sgx``, ``nvidia``; lat
 from hermetic.evidence._dcap_header import QuoteHeader
 from hermetic.evidence._dcap_signature import QuoteSignature
 from hermetic.evidence._dstack_log import DstackEvent, DstackLog
-from hermetic.evidence._recognised import Recognised
 from hermetic.evidence._snp_bits import GuestPolicy, GuestPolicyFlag, PlatformFlag, PlatformInfo, SigningKey
 from hermetic.evidence._snp_tcb import Product, Tcb, TcbVersion
 from hermetic.evidence._tcg_log import EventLog, SpecId, TcgAlgorithm, TcgEvent
@@ -22,6 +21,7 @@ from hermetic.evidence.composite import (
     devices_from_json,
     devices_to_json,
 )
+from hermetic.evidence.parts import Recognised
 from hermetic.evidence.recognise import recognise
 from hermetic.evidence.sgx import EnclaveAttributes, EnclaveFlag, EnclaveReport, SgxQuote
 from hermetic.evidence.snp import Cpuid, EcdsaSignature, FirmwareVersion, SnpReport

@@ -13,13 +13,14 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from hermetic.errors import Malformed
-from hermetic.evidence._recognised import CertificatesPart, CollateralPart, RevocationPart
 from hermetic.evidence._snp_bits import SigningKey
 from hermetic.evidence.bundle import SEV_SNP, EvidenceBundle
+from hermetic.evidence.parts import CertificatesPart, CollateralPart, RevocationPart
 from hermetic.evidence.snp import SnpReport
 from hermetic.wire import b64encode
 
 _LEAF = {SigningKey.VCEK: "SEV-VCEK", SigningKey.VLEK: "SEV-VLEK"}
+_HWID = "1.3.6.1.4.1.3704.1.4"
 _TCB_SIGNER = "Intel SGX TCB Signing"
 _PCK_AUTHORITIES = ("Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA")
 _INTEL_ROOT = "Intel SGX Root CA"
@@ -63,9 +64,12 @@ class Loose:
 
     def _snp(self, bundle: EvidenceBundle) -> dict[str, bytes]:
         """Leaf by the kind of key that the report says signed it; then by issuer, up to the root and its list."""
-        kind = SnpReport.from_bytes(bundle.evidence).signing_key
+        report = SnpReport.from_bytes(bundle.evidence)
         found: dict[str, bytes] = {}
-        leaf = self._only(self._named(_LEAF.get(kind, "")), "leaf certificate")
+        leaves = self._named(_LEAF.get(report.signing_key, ""))
+        if len(leaves) > 1:  # several chips': the one that names this chip
+            leaves = [each for each in leaves if _names_chip(each, report.chip_id)]
+        leaf = self._only(leaves, "leaf certificate")
         above = leaf or _load(bundle.endorsements.get("leaf"))
         if leaf is not None:
             found["leaf"] = _der(leaf)
@@ -118,6 +122,14 @@ class Loose:
         if len(found) > 1:
             raise Malformed(f"evidence: two certificates that could be the {what}", fix="give the one that belongs")
         return found[0] if found else None
+
+
+def _names_chip(leaf: x509.Certificate, chip_id: bytes) -> bool:
+    """Whether AMD's hwID extension ends in the chip's identity: 64 bytes, on Turin the first 8."""
+    for extension in leaf.extensions:
+        if extension.oid.dotted_string == _HWID and isinstance(extension.value, x509.UnrecognizedExtension):
+            return extension.value.value.endswith((chip_id, chip_id[:8]))
+    return False
 
 
 def _place(found: dict[str, bytes], name: str, value: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermetic.evidence._recognised import Recognised
+from hermetic.evidence.parts import Recognised
 
 _AK_PUB, _QUOTES, _EVENT_LOG, _INSTANCE, _CANONICAL_LOG, _AK_CERT, _INTERMEDIATES, _SNP, _TDX = range(1, 10)
 _BYTES_WIRE_TYPE = 2

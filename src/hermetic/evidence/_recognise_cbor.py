@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hermetic.errors import Malformed
 from hermetic.evidence._cbor import Pairs, Tagged, decode
-from hermetic.evidence._recognised import Recognised
+from hermetic.evidence.parts import Recognised
 
 _COSE_SIGN1 = 18
 _CMW_TAGS = range(1668546817, 1668612095 + 1)  # RFC 9277, 4.3: a content format as a tag

@@ -12,7 +12,9 @@ from typing import Any
 from hermetic.errors import Malformed
 from hermetic.evidence._nvidia_bundle import DeviceBundle, certificates_from_pem, nvat_evidence
 from hermetic.evidence._recognise_wrapped import Inner, bytes_of, collection, is_collection, is_record, record
-from hermetic.evidence._recognised import (
+from hermetic.evidence.bundle import EvidenceBundle
+from hermetic.evidence.composite import MAX_DEVICES, Composite
+from hermetic.evidence.parts import (
     AttestationPart,
     CollateralPart,
     DevicePart,
@@ -21,8 +23,6 @@ from hermetic.evidence._recognised import (
     PlatformPart,
     Recognised,
 )
-from hermetic.evidence.bundle import EvidenceBundle
-from hermetic.evidence.composite import MAX_DEVICES, Composite
 from hermetic.wire import parse_json, unhex
 
 _COLLATERAL = ("tcb_info", "tcb_info_signature", "qe_identity", "qe_identity_signature")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hermetic.errors import Malformed
-from hermetic.evidence._recognised import Recognised
+from hermetic.evidence.parts import Recognised
 
 Inner = Callable[[bytes], Recognised]
 """How to recognise what a wrapper holds."""

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 
 from hermetic.errors import Malformed
-from hermetic.evidence._recognised import CertificatesPart, Part, Recognised, RevocationPart
+from hermetic.evidence.parts import CertificatesPart, Part, Recognised, RevocationPart
 from hermetic.wire import b64decode
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s+([A-Za-z0-9+/=\s]*?)\s*-----END \1-----")

@@ -14,7 +14,8 @@ from cryptography import x509
 from hermetic.errors import Malformed
 from hermetic.evidence._loose import Loose, _common_name
 from hermetic.evidence._nvidia_bundle import DeviceBundle
-from hermetic.evidence._recognised import (
+from hermetic.evidence.bundle import TDX, EvidenceBundle
+from hermetic.evidence.parts import (
     AttestationPart,
     CertificatesPart,
     DevicePart,
@@ -27,7 +28,6 @@ from hermetic.evidence._recognised import (
     Recognised,
     RevocationPart,
 )
-from hermetic.evidence.bundle import TDX, EvidenceBundle
 
 __all__ = ["Assembled", "assemble"]
 
@@ -39,7 +39,7 @@ class Assembled:
     """What there is to verify: ``attestation`` (a report of ours, as bytes), or ``platform`` and ``devices``.
 
     ``stated`` are the nonces that whoever wrote the files says the devices were asked, in their order, None where
-    nobody did.  ``manifests`` belong to devices; which one to which, :func:`hermetic.verify.nvidia.fit_manifests`
+    nobody did.  ``manifests`` belong to devices; which one to which, :mod:`hermetic.verify.nvidia_manifests`
     tells.  ``loose`` completes an attestation report's evidence.
     """
 

@@ -21,14 +21,14 @@ from hermetic.evidence._recognise_cbor import recognise_cbor
 from hermetic.evidence._recognise_json import recognise_json
 from hermetic.evidence._recognise_wrapped import bytes_of
 from hermetic.evidence._recognise_x509 import recognise_der, recognise_pem
-from hermetic.evidence._recognised import (
+from hermetic.evidence.bundle import SEV_SNP, SGX, TDX, EvidenceBundle
+from hermetic.evidence.parts import (
     DeviceReportPart,
     EventLogPart,
     ManifestPart,
     PlatformPart,
     Recognised,
 )
-from hermetic.evidence.bundle import SEV_SNP, SGX, TDX, EvidenceBundle
 from hermetic.evidence.sgx import SgxQuote
 from hermetic.evidence.snp import REPORT_LENGTH, SnpReport
 from hermetic.evidence.tdx import TdxQuote

@@ -1,0 +1,197 @@
+"""What ``hermetic evidence verify`` asks, whom it trusts, and what becomes of the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED
+from hermetic.cli._files import read_file
+from hermetic.errors import Malformed, Misconfigured
+
+if TYPE_CHECKING:
+    from hermetic.cli._evidence_files import Gathered
+    from hermetic.identity import Purpose
+    from hermetic.policy import PlatformPolicy
+    from hermetic.results import Verdict
+    from hermetic.results.jws import SigningKey
+
+__all__ = ["Question", "ear_token", "exit_code", "fixes", "signing_key", "time_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the evidence must answer.  None is "not performed", never a pass."""
+
+    nonce: bytes | None
+    report_data: bytes | None
+    purpose: Purpose
+
+    @classmethod
+    def of(cls, gathered: Gathered, *, nonce: str | None, report_data: str | None, purpose: str) -> Question:
+        """Raises Misconfigured for a question that this evidence cannot be asked."""
+        from hermetic.identity import Purpose
+
+        if gathered.report is not None and report_data is not None:
+            raise Misconfigured("an attestation report makes its report data itself: give the --nonce that was asked")
+        if gathered.report is None and not gathered.devices and nonce is not None:
+            raise Misconfigured("a bare platform carries report data, not a nonce: give --report-data")
+        if gathered.platform is None and report_data is not None:
+            raise Misconfigured("devices carry a nonce, not report data: give --nonce")
+        purposes = {each.value.split(".")[1]: each for each in Purpose}
+        if purpose not in purposes:
+            raise Misconfigured(f"--purpose {purpose}: expected {', '.join(purposes)}")
+        return cls(
+            nonce=_unhex(nonce, "--nonce", 32),
+            report_data=_unhex(report_data, "--report-data", 64),
+            purpose=purposes[purpose],
+        )
+
+    def judge(self, gathered: Gathered, policy: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:
+        """The verdict; a refusal is in it.  Raises Misconfigured for a policy that cannot be used."""
+        if policy is None and allow_simulated:
+            raise Misconfigured(
+                "--allow-simulated needs a policy, which pins whose simulation is meant",
+                fix="give --policy policy.toml with simulated_root (hermetic simulator root prints it)",
+            )
+        if gathered.report is not None:
+            return self._judge_report(gathered, policy, now, allow_simulated=allow_simulated)
+        return self._judge_bare(gathered, policy, now, allow_simulated=allow_simulated)
+
+    def _judge_report(self, gathered: Gathered, path: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:
+        from hermetic.policy import Policy
+        from hermetic.results import examine_report
+        from hermetic.verify import AMD_ROOTS, INTEL_ROOTS
+        from hermetic.verify.nvidia import NVIDIA_ROOTS
+
+        assert gathered.report is not None  # noqa: S101 - the caller looked
+        policy = None if path is None else Policy.load(path)
+        platform = None if policy is None else policy.platform
+        return examine_report(
+            gathered.report,
+            roots=platform.roots(allow_simulated=allow_simulated) if platform else (*AMD_ROOTS, *INTEL_ROOTS),
+            device_roots=platform.device_roots(allow_simulated=allow_simulated) if platform else NVIDIA_ROOTS,
+            now=now,
+            purpose=self.purpose,
+            nonce=self.nonce,
+            policy=policy,
+        )
+
+    def _judge_bare(self, gathered: Gathered, path: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:
+        from hermetic.results import examine
+        from hermetic.verify import AMD_ROOTS, INTEL_ROOTS
+        from hermetic.verify.nvidia import NVIDIA_ROOTS
+
+        assert gathered.evidence is not None  # noqa: S101 - it is one or the other
+        policy = None if path is None else _platform_policy(path)
+        return examine(
+            gathered.evidence,
+            roots=policy.roots(allow_simulated=allow_simulated) if policy else (*AMD_ROOTS, *INTEL_ROOTS),
+            device_roots=policy.device_roots(allow_simulated=allow_simulated) if policy else NVIDIA_ROOTS,
+            now=now,
+            report_data=self.report_data,
+            nonce=self.nonce,
+            policy=policy,
+        )
+
+
+def _platform_policy(path: Path) -> PlatformPolicy:
+    from hermetic.policy import PlatformPolicy
+
+    return PlatformPolicy.load(path)
+
+
+def time_of(text: str | None) -> datetime:
+    """``--at``, or now: never earlier than what signed documents have shown.  Raises Misconfigured."""
+    if text is None:
+        from hermetic.client.clock import FlooredClock
+        from hermetic.client.folders import state_folder
+
+        return FlooredClock(state_folder() / "clock.json").now()
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Misconfigured(f"--at {text}: expected a time such as 2026-11-24T12:00:00Z") from error
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def signing_key(ear: Path | None, key: Path | None) -> SigningKey | None:
+    """The key of ``--ear-key``.  Raises Misconfigured where only one of the two options is given.
+
+    A key that is made for one result would vouch for nothing, so none is made here.
+    """
+    if (ear is None) != (key is None):
+        raise Misconfigured(
+            "--ear and --ear-key go together: a result is worth what the key that signs it is worth",
+            fix="make a key once, and give its public half to whoever reads your results: "
+            "hermetic keygen --owner --output ear.key",
+        )
+    return None if key is None else _private_key(key)
+
+
+def _private_key(path: Path) -> SigningKey:
+    """Ed25519 (``hermetic keygen --owner``) or P-256, PKCS #8 PEM.  Its contents are never quoted."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(read_file(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise Malformed(
+            f"{path}: not an unencrypted private key in PEM", fix="make one: hermetic keygen --owner"
+        ) from None
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return key
+    raise Malformed(f"{path}: results are signed with Ed25519 or P-256", fix="make a key: hermetic keygen --owner")
+
+
+def ear_token(verdict: Verdict, key: SigningKey, profile: str) -> bytes:
+    """The verdict as a signed token, on a line of its own."""
+    from hermetic import __version__
+    from hermetic.results import Profile, VerifierId, sign_ear
+
+    token = sign_ear(
+        verdict,
+        key,
+        issued=datetime.now(UTC),
+        verifier=VerifierId(developer="Hermetic", build=f"hermetic {__version__}"),
+        profile=Profile[profile.upper()],
+    )
+    return token.encode("ascii") + b"\n"
+
+
+def exit_code(verdict: Verdict) -> int:
+    from hermetic.results import Overall
+
+    if verdict.overall is Overall.ACCEPTED:
+        return 0
+    return EXIT_REFUSED if verdict.overall is Overall.REFUSED else EXIT_INCOMPLETE
+
+
+def fixes(verdict: Verdict, *, allow_simulated: bool) -> list[str]:
+    """What to do about it, each once."""
+    from hermetic.results import Overall
+    from hermetic.verify import Outcome
+
+    found = [] if verdict.refusal is None else [verdict.refusal.fix]
+    if verdict.refusal is not None and "root" in verdict.refusal.code and not allow_simulated:
+        found.append("a SIMULATED vendor is accepted only with --allow-simulated and a policy that pins its root")
+    found += [check.fix for check in verdict.checks if check.outcome is not Outcome.PASS]
+    if verdict.overall is Overall.NOT_APPRAISED:
+        found.append("authentic says who made it, not that it is wanted: give --policy policy.toml")
+    return list(dict.fromkeys(fix for fix in found if fix))
+
+
+def _unhex(text: str | None, option: str, length: int) -> bytes | None:
+    from hermetic.wire import unhex
+
+    try:
+        return None if text is None else unhex(text.lower(), what=option, length=length)
+    except Malformed as error:
+        raise Misconfigured(error.message) from error
