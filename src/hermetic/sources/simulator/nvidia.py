@@ -140,7 +140,7 @@ class SimulatedNvidia:
 
     def _make_chain(self, device: NvidiaDevice, number: int) -> tuple[Issued, ...]:
         templates = device_templates(
-            device.architecture, number=number, fwid=device.fwid, created=self._installation.created
+            device.architecture, number=number, fwid=device.fwid, created=self._installation.created, keys=self._keys
         )
         return self._under("device", issue_chain(templates, self._keys))
 

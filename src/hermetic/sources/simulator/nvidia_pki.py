@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hermetic.sources.simulator.der import OCTETS, SEQUENCE, integer, oid, tlv
 from hermetic.sources.simulator.ec import P384, EcCrl, EcKeys, hash_of, simulated_name
 from hermetic.verify.nvidia import Architecture
-from hermetic.wire import sha256
 
 COMPOSITE, TCB_INFO = "2.23.133.5.4.1", "2.23.133.5.4.1.1"
 """Where Hopper and the switches state their firmware's identity, and where Blackwell does (TCG DICE)."""
@@ -127,7 +126,7 @@ def issue_chain(templates: Sequence[NvidiaCertificate], keys: EcKeys) -> tuple[I
 
 
 def device_templates(
-    architecture: Architecture, *, number: int, fwid: bytes, created: datetime
+    architecture: Architecture, *, number: int, fwid: bytes, created: datetime, keys: EcKeys
 ) -> tuple[NvidiaCertificate, ...]:
     """The chain of the device with this number: its leaf, its boot ROM, provisioner, identity, root.
 
@@ -138,7 +137,7 @@ def device_templates(
     extension = fwid_extension(fwid, TCB_INFO if architecture is Architecture.BLACKWELL else COMPOSITE)
 
     def authority(name: str, key: str) -> NvidiaCertificate:
-        return NvidiaCertificate(name=name, key=key, serial=_serial(key), first=created, last=last)
+        return NvidiaCertificate(name=name, key=key, serial=_serial(keys, key), first=created, last=last)
 
     leaf = authority(f"{chip} A01 {processor} FMC LF", f"{chip} {number} leaf")
     return (
@@ -193,6 +192,6 @@ def revocation_list(
     return crl.sign(issuer.certificate.subject, (signed_by or issuer).key)
 
 
-def _serial(key: str) -> int:
-    """A number that no other certificate has, positive and of 16 bytes."""
-    return int.from_bytes(sha256(key.encode())[:16], "big") >> 1 | 1
+def _serial(keys: EcKeys, key: str) -> int:
+    """A number that no other certificate has, positive and of 16 bytes: of a device's leaf, what names the device."""
+    return int.from_bytes(keys.secret(f"{key} serial", 16), "big") >> 1 | 1
