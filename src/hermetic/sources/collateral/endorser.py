@@ -13,23 +13,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from hermetic.errors import Malformed, Misconfigured
-from hermetic.evidence import SEV_SNP, EvidenceBundle
+from hermetic.errors import Misconfigured
+from hermetic.evidence import SEV_SNP, SGX, TDX, EvidenceBundle
 from hermetic.evidence.nvidia import DeviceBundle
 from hermetic.sources.collateral.amd import amd_wanted
 from hermetic.sources.collateral.cache import FolderCache, MemoryCache
 from hermetic.sources.collateral.fetch import Deadline, Fetcher, Patience
 from hermetic.sources.collateral.folder import CollateralFolder
 from hermetic.sources.collateral.intel import intel_wanted
-from hermetic.sources.collateral.nvidia import manifests_wanted, statuses_wanted
+from hermetic.sources.collateral.nvidia import manifests_wanted, statuses_wanted, without_outdated
 from hermetic.sources.collateral.question import Missing
 from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Obtained, Supply, Wanted
-from hermetic.verify.x509 import load_crl
 
 __all__ = ["Endorsed", "Endorser"]
 
 B = TypeVar("B", EvidenceBundle, DeviceBundle)
+
+# One entry for each kind of evidence whose vendor publishes something about it.
+_WANTED = {SEV_SNP: amd_wanted, TDX: intel_wanted, SGX: intel_wanted}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +123,9 @@ class Endorser:
     ) -> Endorsed[DeviceBundle]:
         """The same for a device: its manifests, then an answer about every certificate that could be revoked.
 
-        With ``ocsp_nonce`` the answers are asked for anew and repeat it.  Lists that came along and do not hold at
-        ``now``, and answers, are left out: a verifier refuses what is outdated, even beside what is not.  Raises as
-        :meth:`complete` does, NotAuthentic for a device that is not known, Misconfigured where lxml is not installed.
+        With ``ocsp_nonce`` the answers are asked for anew and repeat it.  Lists and answers that came along and do not
+        hold at ``now`` are left out, because a verifier refuses them even beside others.  Raises as :meth:`complete`
+        does, NotAuthentic for a device that is not known, Misconfigured where lxml is not installed.
         """
         _require_utc(now)
         deadline = Deadline(self._patience.total)
@@ -131,16 +133,11 @@ class Endorser:
             manifests_wanted(bundle, self._services), now, deadline, allow_stale=allow_stale
         )
         rims = {name: part for document in manifests for name, part in document.parts.items()}
-        statuses = self._supply.obtain(
-            statuses_wanted(bundle, rims, self._services, nonce=ocsp_nonce), now, deadline, allow_stale=allow_stale
-        )
-        endorsed = replace(
-            bundle,
-            rims=rims,
-            ocsp=tuple(document.parts["ocsp"] for document in statuses),
-            crls=tuple(crl for crl in bundle.crls if _holds(crl, now)),
-        )
-        return Endorsed(bundle=endorsed, obtained=(*manifests, *statuses))
+        held = without_outdated(bundle, now, nonce=ocsp_nonce)
+        wanted = statuses_wanted(bundle, rims, self._services, lists=held.crls, nonce=ocsp_nonce)
+        statuses = self._supply.obtain(wanted, now, deadline, allow_stale=allow_stale)
+        answers = dict.fromkeys((*held.ocsp, *(document.parts["ocsp"] for document in statuses)))
+        return Endorsed(bundle=replace(held, rims=rims, ocsp=tuple(answers)), obtained=(*manifests, *statuses))
 
     def missing(self, bundle: EvidenceBundle | DeviceBundle, *, now: datetime) -> tuple[Missing, ...]:
         """What is not at hand for ``now`` and would have to be fetched; nobody is asked.
@@ -154,23 +151,15 @@ class Endorser:
         manifests = manifests_wanted(bundle, self._services)
         found = [here for wanted in manifests if (here := self._supply.at_hand(wanted, now))]
         rims = {name: part for document in found for name, part in document.parts.items()}
-        statuses = statuses_wanted(bundle, rims, self._services, nonce=None)
+        lists = without_outdated(bundle, now, nonce=None).crls
+        statuses = statuses_wanted(bundle, rims, self._services, lists=lists)
         return self._not_at_hand((*manifests, *statuses), now)
 
     def _wanted(self, bundle: EvidenceBundle) -> tuple[Wanted, ...]:
-        wanted = amd_wanted if bundle.tee == SEV_SNP else intel_wanted
-        return wanted(bundle, self._services)
+        return _WANTED[bundle.tee](bundle, self._services)
 
     def _not_at_hand(self, all_wanted: tuple[Wanted, ...], now: datetime) -> tuple[Missing, ...]:
         return tuple(wanted.question.missing("") for wanted in all_wanted if self._supply.at_hand(wanted, now) is None)
-
-
-def _holds(crl: bytes, now: datetime) -> bool:
-    try:
-        parsed = load_crl(crl).parsed
-    except Malformed:
-        return False
-    return parsed.next_update_utc is not None and parsed.last_update_utc <= now < parsed.next_update_utc
 
 
 def _require_utc(now: datetime) -> None:

@@ -9,16 +9,16 @@ PEM file here.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.x509 import ocsp
 
 from hermetic.errors import Malformed, Misconfigured
 from hermetic.sources.collateral.question import Kind, Parts, Period, Question
 from hermetic.sources.collateral.reading import certificates_from_pem, chain_from_pem, crl_from_any
+from hermetic.verify.ocsp import load_ocsp
+from hermetic.verify.x509 import load_certificate, load_crl
 from hermetic.wire import b64decode, parse_object
 
 __all__ = ["CollateralFolder"]
@@ -75,14 +75,14 @@ def recognise(content: bytes) -> tuple[Piece, ...]:
 
 def _from_der(der: bytes) -> tuple[Piece, ...]:
     for kind, load in _DER:
-        with suppress(ValueError):
+        with suppress(Malformed):
             load(der)
             return ((kind, der),)
     return ()
 
 
-_DER = (
-    (Kind.CERTIFICATE, x509.load_der_x509_certificate),
-    (Kind.CRL, x509.load_der_x509_crl),
-    (Kind.OCSP, ocsp.load_der_ocsp_response),
+_DER: tuple[tuple[Kind, Callable[[bytes], object]], ...] = (
+    (Kind.CERTIFICATE, partial(load_certificate, what="file")),
+    (Kind.CRL, load_crl),
+    (Kind.OCSP, load_ocsp),
 )

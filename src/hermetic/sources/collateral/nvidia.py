@@ -10,6 +10,8 @@ Which manifests is what the device's report says, in the part that it signs; whe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
@@ -21,16 +23,16 @@ from cryptography.x509 import ocsp
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
 from hermetic.sources.collateral.question import Answer, Kind, Parts, Period, Question, Request
-from hermetic.sources.collateral.reading import certificate_period
+from hermetic.sources.collateral.reading import certificate_period, crl_holds, ocsp_period
 from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Wanted
 from hermetic.verify.nvidia import model_of, rim_names
 from hermetic.verify.ocsp import is_about, load_ocsp
 from hermetic.verify.rim import read_rim
-from hermetic.verify.x509 import Certificate, load_certificate
+from hermetic.verify.x509 import Certificate, load_certificate, load_crl
 from hermetic.wire import b64decode, parse_object, sha256
 
-__all__ = ["manifests_wanted", "statuses_wanted"]
+__all__ = ["manifests_wanted", "statuses_wanted", "without_outdated"]
 
 _RIM, _RIM_JSON, _STATUS = 262144, 400000, 65536
 _CHAIN = 5
@@ -50,19 +52,40 @@ def manifests_wanted(bundle: DeviceBundle, services: Services) -> tuple[Wanted, 
     )
 
 
+def without_outdated(bundle: DeviceBundle, now: datetime, *, nonce: bytes | None) -> DeviceBundle:
+    """``bundle`` without what would be refused at ``now``, even beside something better: lists and answers.
+
+    With a ``nonce``, answers to nobody's question are left out too.
+    """
+    return replace(
+        bundle,
+        crls=tuple(crl for crl in bundle.crls if crl_holds(crl, now)),
+        ocsp=() if nonce is not None else tuple(der for der in bundle.ocsp if _answer_holds(der, now)),
+    )
+
+
 def statuses_wanted(
-    bundle: DeviceBundle, rims: Mapping[str, bytes], services: Services, *, nonce: bytes | None
+    bundle: DeviceBundle,
+    rims: Mapping[str, bytes],
+    services: Services,
+    *,
+    lists: tuple[bytes, ...] = (),
+    nonce: bytes | None = None,
 ) -> tuple[Wanted, ...]:
     """An answer about each certificate that could be revoked: the device's three, and the signers' of ``rims``.
 
-    With a ``nonce`` only answers that repeat it count, and none is kept.
+    What one of ``lists`` speaks of is known already, unless there is a ``nonce``: then only answers that repeat it
+    count, and none is kept.
     """
     pairs = set(pairwise(bundle.certificates[1:]))
     for document in rims.values():
         pairs |= set(pairwise(read_rim(document)[1]))
+    listed = {load_crl(crl).issuer for crl in lists} if nonce is None else set()
     came = tuple({"ocsp": der} for der in bundle.ocsp)
     return tuple(
-        Wanted(question=_status(subject, issuer, services, nonce), came=came) for subject, issuer in sorted(pairs)
+        Wanted(question=_status(subject, issuer, services, nonce), came=came)
+        for subject, issuer in sorted(pairs)
+        if load_certificate(issuer, "certificate").subject not in listed
     )
 
 
@@ -137,6 +160,13 @@ def _status_parts(answer: Answer) -> Parts:
     return {"ocsp": answer.content}
 
 
+def _answer_holds(der: bytes, now: datetime) -> bool:
+    try:
+        return ocsp_period(der).covers(now)
+    except Malformed:
+        return False
+
+
 def _status_period(parts: Parts, *, subject: Certificate, issuer: Certificate, nonce: bytes | None) -> Period:
     """When it holds, whatever it says: that somebody *is* revoked is an answer too, and verification will hear it."""
     answer = load_ocsp(parts["ocsp"])
@@ -144,7 +174,4 @@ def _status_period(parts: Parts, *, subject: Certificate, issuer: Certificate, n
         raise Malformed(f"an answer that is not about {subject.common_name}")
     if nonce is not None and answer.nonce != nonce:
         raise Malformed("an answer to another question: it repeats another nonce")
-    last = answer.parsed.next_update_utc
-    if last is None:
-        raise Malformed("an answer that does not say until when it holds")
-    return Period(first=answer.parsed.this_update_utc, last=last)
+    return ocsp_period(parts["ocsp"])

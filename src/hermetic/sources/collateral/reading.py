@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Iterable
+from datetime import datetime
 from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from hermetic.errors import Malformed
 from hermetic.sources.collateral.question import Answer, Period
-from hermetic.verify.x509 import Certificate, load_certificate, load_crl
+from hermetic.verify.x509 import Certificate, load_certificate
 
 __all__ = [
     "certificate_period",
@@ -19,22 +23,21 @@ __all__ = [
     "chain_from_header",
     "chain_from_pem",
     "crl_from_any",
+    "crl_holds",
     "crl_period",
     "named_chain",
+    "ocsp_period",
     "overlap",
 ]
 
 _CERTIFICATE, _LIST, _CHAIN = 8192, 65536, 8192  # what a bundle takes
 _HEX = frozenset(b"0123456789abcdefABCDEF\r\n")
+_LINE = 64
 
 
 def certificates_from_pem(pem: bytes) -> tuple[bytes, ...]:
-    """The certificates of a PEM text in their order, as DER.  Raises Malformed."""
-    try:
-        found = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        raise Malformed("not certificates in PEM") from error
-    ders = tuple(certificate.public_bytes(Encoding.DER) for certificate in found)
+    """What is between the marks of a PEM text, in its order, as DER.  Raises Malformed, also for none."""
+    ders = _blocks(pem, b"CERTIFICATE")
     if any(len(der) > _CERTIFICATE for der in ders):
         raise Malformed(f"a certificate of more than {_CERTIFICATE} bytes")
     return ders
@@ -42,11 +45,7 @@ def certificates_from_pem(pem: bytes) -> tuple[bytes, ...]:
 
 def chain_from_pem(pem: bytes) -> bytes:
     """The same PEM in the one spelling that verifiers take: lines of 64, LF.  Raises Malformed."""
-    try:
-        found = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        raise Malformed("not a chain in PEM") from error
-    chain = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in found)
+    chain = b"".join(map(_written, certificates_from_pem(pem)))
     if len(chain) > _CHAIN:
         raise Malformed(f"a chain of more than {_CHAIN} bytes")
     return chain
@@ -63,13 +62,13 @@ def chain_from_header(answer: Answer, names: Iterable[str]) -> bytes:
 def crl_from_any(content: bytes) -> bytes:
     """A revocation list in DER: as it is, from PEM, or from hex, which a PCCS sends.  Raises Malformed elsewhere."""
     der = content
-    try:
-        if content.startswith(b"-----BEGIN"):
-            der = x509.load_pem_x509_crl(content).public_bytes(Encoding.DER)
-        elif frozenset(content) <= _HEX:
+    if content.startswith(b"-----BEGIN"):
+        der = _blocks(content, b"X509 CRL")[0]
+    elif frozenset(content) <= _HEX:
+        try:
             der = bytes.fromhex(content.decode("ascii"))
-    except ValueError as error:
-        raise Malformed("not a revocation list in PEM or in hex") from error
+        except ValueError as error:
+            raise Malformed("an odd number of hex digits") from error
     if len(der) > _LIST:
         raise Malformed(f"a revocation list of more than {_LIST} bytes")
     return der
@@ -85,26 +84,69 @@ def certificate_period(*certificates: Certificate) -> Period:
 
 def crl_period(der: bytes, issuer: str) -> Period:
     """When the list of the issuer with this common name holds.  Raises Malformed on any other list."""
-    crl = load_crl(der)
+    crl = _crl(der)
     got = [str(name.value) for name in crl.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if got != [issuer]:
-        raise Malformed(f"expected the list of {issuer}, got that of {', '.join(got) or 'nobody'}")
-    last = crl.parsed.next_update_utc
-    if last is None:
-        raise Malformed("a list that does not say until when it holds")
-    return Period(first=crl.parsed.last_update_utc, last=last)
+        raise Malformed(f"expected the list of {issuer}, got that of {', '.join(got)[:200] or 'nobody'}")
+    return _stated(crl.last_update_utc, crl.next_update_utc)
+
+
+def crl_holds(der: bytes, now: datetime) -> bool:
+    """Whether it is a list, and the one to go by at ``now``."""
+    try:
+        crl = _crl(der)
+        return _stated(crl.last_update_utc, crl.next_update_utc).covers(now)
+    except Malformed:
+        return False
+
+
+def ocsp_period(der: bytes) -> Period:
+    """When an answer about one certificate holds.  Raises Malformed where it does not say until when."""
+    try:
+        answer = ocsp.load_der_ocsp_response(der)
+        return _stated(answer.this_update_utc, answer.next_update_utc)
+    except ValueError as error:
+        raise Malformed("not an OCSP answer") from error
 
 
 def named_chain(pem: bytes, *names: str) -> Period:
     """When a chain of certificates with exactly these common names is valid.  Raises Malformed on any other chain."""
     chain = tuple(load_certificate(der, "chain") for der in certificates_from_pem(pem))
-    if tuple(certificate.common_name for certificate in chain) != names:
-        raise Malformed(
-            f"expected a chain of {', '.join(names)}, got {', '.join(each.common_name for each in chain)[:200]}"
-        )
+    if (got := tuple(certificate.common_name for certificate in chain)) != names:
+        raise Malformed(f"expected a chain of {', '.join(names)}, got {', '.join(got)[:200]}")
     return certificate_period(*chain)
 
 
 def overlap(*periods: Period) -> Period:
     """When all of them hold."""
     return Period(first=max(each.first for each in periods), last=min(each.last for each in periods))
+
+
+def _stated(first: datetime, last: datetime | None) -> Period:
+    if last is None:
+        raise Malformed("it does not say until when it holds")
+    return Period(first=first, last=last)
+
+
+def _crl(der: bytes) -> x509.CertificateRevocationList:
+    try:
+        return x509.load_der_x509_crl(der)
+    except ValueError as error:
+        raise Malformed("not a revocation list") from error
+
+
+def _blocks(pem: bytes, label: bytes) -> tuple[bytes, ...]:
+    marks = re.compile(rb"-----BEGIN %b-----([A-Za-z0-9+/=\s]+)-----END %b-----" % (label, label))
+    try:
+        found = tuple(base64.b64decode(b"".join(text.split()), validate=True) for text in marks.findall(pem))
+    except binascii.Error as error:
+        raise Malformed("not base64 between the marks of PEM") from error
+    if not found:
+        raise Malformed(f"no {label.decode()} in PEM")
+    return found
+
+
+def _written(der: bytes) -> bytes:
+    text = base64.b64encode(der)
+    lines = (text[at : at + _LINE] for at in range(0, len(text), _LINE))
+    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))

@@ -70,7 +70,7 @@ class Obtained:
     """One document: where it was found, and until when it holds.
 
     ``fetched_at`` is None where nobody noted it.  ``stale``: it does not hold at the time that it was wanted for, so
-    verification at that time will refuse it.
+    verification at that time will refuse it.  ``reason``: why the vendor had nothing better, where it was asked.
     """
 
     what: str
@@ -79,6 +79,7 @@ class Obtained:
     period: Period
     stale: bool
     fetched_at: datetime | None = None
+    reason: str = ""
     parts: Parts = field(repr=False)
 
 
@@ -138,7 +139,7 @@ class Supply:
             try:
                 fetched = self._fetch(question, question.request, self._fetcher, now, deadline)
                 # A vendor, or who stands before it, may answer with less than we have.
-                return fetched if here is None else max(here, fetched, key=_worth)
+                return fetched if here is None or here.stale else max(here, fetched, key=_worth)
             except (Unavailable, Malformed) as error:
                 self._note_failure(question.request, now)
                 if not usable and isinstance(error, Malformed):
@@ -148,7 +149,7 @@ class Supply:
         if here is None or not usable:
             outdated = f"; what is here holds until {here.period.last:%Y-%m-%d %H:%M} UTC" if here else ""
             raise Unavailable(f"{reason}{outdated}")
-        return here
+        return replace(here, reason=reason)
 
     def _candidates(self, wanted: Wanted, now: datetime) -> Iterator[Obtained]:
         question = wanted.question
@@ -186,13 +187,14 @@ class Supply:
             with self._cache.lock(request, deadline):
                 # Somebody else may have fetched it while we waited.
                 kept = self._kept(question, now)
-                if kept is not None and _just_now(kept.fetched_at, now):
-                    return kept
+                if (settled := self._settled(question, kept, now)) is not None:
+                    return settled
                 entry = Entry(answer=fetcher.fetch(request, deadline), fetched_at=now)
                 parts, period = question.read(entry.answer)
-                if question.kept:
+                fetched = _obtained(question, parts, period, Origin.VENDOR, now, now)
+                if question.kept and (kept is None or _worth(fetched) >= _worth(kept)):
                     self._cache.store(request, entry, period)
-            return _obtained(question, parts, period, Origin.VENDOR, now, entry.fetched_at)
+            return fetched
 
         found = self._flights.run(request.key, work, wait=deadline.left)
         return replace(found, stale=not found.period.covers(now))  # it may have been fetched for another time
