@@ -4,12 +4,12 @@ Every GPU is asked, or none: a machine with one device that nobody asked is not 
 What NVML says of modes decides only whether asking makes sense; a verifier reads them from what the device signed.
 """
 
-# ruff: noqa: N802, N815
+# ruff: noqa: N802
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,8 +32,8 @@ class Nvml(Protocol):
     """What is used of the module ``pynvml``, under NVIDIA's names."""
 
     NVMLError: type[Exception]
-    c_nvmlSystemConfComputeSettings_v1_t: Callable[[], Any]
 
+    def c_nvmlSystemConfComputeSettings_v1_t(self) -> Any: ...
     def nvmlInit(self) -> None: ...
     def nvmlShutdown(self) -> None: ...
     def nvmlSystemGetConfComputeState(self) -> Any: ...
