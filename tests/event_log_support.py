@@ -60,6 +60,10 @@ def ccel(*events: TcgEvent) -> EventLog:
     return EventLog(spec=SpecId(algorithms=SHA384, register=1), events=events)
 
 
+CCEL = ccel(*BOOT).to_bytes()
+"""A log as collectors hand it over."""
+
+
 def dstack(*events: DstackEvent) -> DstackLog:
     return DstackLog(events=events)
 

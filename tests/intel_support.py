@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,8 +46,8 @@ def endorsed(bundle: EvidenceBundle, **endorsements: bytes | None) -> EvidenceBu
     """``bundle`` with some endorsements replaced, or left out where the value is None."""
     changed = {**bundle.endorsements, **endorsements}
     kept = {name: value for name, value in changed.items() if value is not None}
-    return EvidenceBundle(tee=bundle.tee, evidence=bundle.evidence, endorsements=kept)
+    return replace(bundle, endorsements=kept)
 
 
 def with_evidence(bundle: EvidenceBundle, evidence: bytes) -> EvidenceBundle:
-    return EvidenceBundle(tee=bundle.tee, evidence=evidence, endorsements=bundle.endorsements)
+    return replace(bundle, evidence=evidence)

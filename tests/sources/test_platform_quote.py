@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from event_log_support import CCEL
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence import SEV_SNP, SGX, TDX
 from hermetic.sources.ccel import read_ccel
@@ -74,10 +75,11 @@ def test_a_report_is_no_quote() -> None:
 # ---- the firmware's event log
 
 
-def test_a_log_is_read_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("padding", [b"", bytes(100), b"\xff" * 100], ids=["none", "zeros", "ones"])
+def test_a_log_is_read_whole_and_its_padding_left_out(tmp_path: Path, padding: bytes) -> None:
     log = tmp_path / "CCEL"
-    log.write_bytes(b"events" * 10000)
-    assert read_ccel(log) == {"ccel": b"events" * 10000}
+    log.write_bytes(CCEL + padding)
+    assert read_ccel(log) == {"ccel": CCEL}
 
 
 def test_a_machine_without_a_log_has_none(tmp_path: Path) -> None:
@@ -90,12 +92,15 @@ def test_a_machine_without_a_log_has_none(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_read_is_no_absence(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         read_ccel(tmp_path)
+    (tmp_path / "CCEL").write_bytes(CCEL[:-1])
+    with pytest.raises(Malformed):
+        read_ccel(tmp_path / "CCEL")
 
 
 def test_a_log_without_end_is_not_read(tmp_path: Path) -> None:
     log = tmp_path / "CCEL"
-    log.write_bytes(bytes(1024 * 1024))
-    assert len(read_ccel(log)["ccel"]) == 1024 * 1024
-    log.write_bytes(bytes(1024 * 1024 + 1))
+    log.write_bytes(CCEL.ljust(1024 * 1024, b"\0"))
+    assert read_ccel(log) == {"ccel": CCEL}
+    log.write_bytes(CCEL.ljust(1024 * 1024 + 1, b"\0"))
     with pytest.raises(Unavailable, match="larger than 1048576"):
         read_ccel(log)

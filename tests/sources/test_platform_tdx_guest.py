@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector_support import mounted, needs_fuse
+from event_log_support import CCEL
 from hermetic.errors import HermeticError, Malformed, Unavailable
 from hermetic.evidence import TDX, TdxQuote
 from hermetic.sources.qgs import QuoteService, configured_port, read_quote_answer, write_quote_request
@@ -70,8 +71,8 @@ def test_what_is_collected_verifies(stack: ExitStack, device: Path) -> None:
 
 def test_the_firmwares_event_log_goes_with_it(stack: ExitStack, device: Path, tmp_path: Path) -> None:
     log = tmp_path / "CCEL"
-    log.write_bytes(b"events")
-    assert dict(_source(stack, device, ccel=log).collect(bytes(64)).event_logs) == {"ccel": b"events"}
+    log.write_bytes(CCEL + bytes(100))
+    assert dict(_source(stack, device, ccel=log).collect(bytes(64)).event_logs) == {"ccel": CCEL}
 
 
 def test_threads_get_their_own_answers(stack: ExitStack, device: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector_support import mounted, needs_fuse
+from event_log_support import CCEL
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence import SEV_SNP, TDX, SnpReport, TdxQuote
 from hermetic.sources.tsm import TsmSource
@@ -67,14 +68,14 @@ def test_a_quote_that_is_collected_verifies(mount: Mount, knobs: tuple[str, ...]
 @needs_fuse
 def test_the_firmwares_event_log_goes_with_a_quote_and_not_with_a_report(mount: Mount, tmp_path: Path) -> None:
     log = tmp_path / "CCEL"
-    log.write_bytes(b"events")
-    assert dict(TsmSource(mount(_TDX), ccel=log).collect(bytes(64)).event_logs) == {"ccel": b"events"}
+    log.write_bytes(CCEL + bytes(100))
+    assert dict(TsmSource(mount(_TDX), ccel=log).collect(bytes(64)).event_logs) == {"ccel": CCEL}
 
 
 @needs_fuse
 def test_a_report_has_no_event_log(mount: Mount, tmp_path: Path) -> None:
     log = tmp_path / "CCEL"
-    log.write_bytes(b"events")
+    log.write_bytes(CCEL + bytes(100))
     assert dict(TsmSource(mount(), ccel=log).collect(bytes(64)).event_logs) == {}
 
 

@@ -210,7 +210,7 @@ def _list(der: bytes) -> Fields:
 
 def _log(name: str, log: bytes) -> Fields:
     if name == "ccel":
-        return _readable(lambda: {"events": len(EventLog.from_bytes(log).events)})
+        return _readable(lambda: {"events": len(EventLog.from_ccel(log).events)})
     return _readable(
         lambda: {"events": [event.name or f"type 0x{event.type:x}" for event in DstackLog.from_bytes(log).events]}
     )
