@@ -164,6 +164,8 @@ class Result:
                 "simulated": self.claims.simulated,
                 "tee": self.claims.platform.tee,
                 "product": self.claims.platform.product,
+                "devices": _devices(self.claims),
+                "device_link": self.claims.device_link,
                 "service": self.claims.launch.service,
                 "launch_digest": self.claims.binding.launch_digest,
                 "keyset_digest": self.claims.binding.keyset_digest,
@@ -171,6 +173,22 @@ class Result:
                 "report_digest": self.report.digest,
             }
         return document
+
+
+def _devices(claims: Claims) -> list[dict[str, Any]]:
+    from hermetic.identity import name_devices
+
+    return [
+        {
+            "name": name,
+            "model": device.model.name,
+            "ueid": device.ueid,
+            "driver_version": device.driver_version,
+            "firmware_version": device.firmware_version,
+            "mode": device.mode,
+        }
+        for name, device in zip(name_devices(claims.devices), claims.devices, strict=True)
+    ]
 
 
 def _print(result: Result, *, as_json: bool, verbose: bool) -> int:
