@@ -37,11 +37,11 @@ def recognise_json(data: bytes, inner: Inner, *, limit: int) -> Recognised | Non
     if isinstance(value, list):
         return _recognise_list(value, inner)
     if isinstance(value, dict):
+        if is_collection(value):  # first, for its labels are of its maker's choosing
+            return collection(value, inner)
         for names, read in _SHAPES:
             if names <= value.keys():
                 return read(value, data, inner)
-        if is_collection(value):
-            return collection(value, inner)
     return None
 
 
