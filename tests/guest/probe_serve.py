@@ -19,9 +19,8 @@ __all__ = ["serve"]
 @click.option("--config", required=True)
 @click.argument("probe")
 def serve(config: str, probe: str) -> int:
-    return {"look": _look, "enter": _enter, "attest": _attest, "grandchild": _grandchild, "wait": _wait}.get(
-        probe, lambda: int(probe)
-    )()
+    probes = {"look": _look, "enter": _enter, "attest": _attest, "report": _report, "grandchild": _grandchild}
+    return (probes | {"wait": _wait}).get(probe, lambda: int(probe))()
 
 
 def _tell(value: object) -> int:
@@ -63,6 +62,18 @@ def _attest() -> int:
     from hermetic.guest import enter
 
     return _tell(enter().source.collect(bytes(range(64))).to_json())
+
+
+def _report() -> int:
+    """An attestation report as a server makes it: keys of its own, the machine's devices, the platform over both."""
+    from hermetic.guest import enter
+    from hermetic.identity import Attester, Purpose
+    from hermetic.serve.keys import WorkloadKeys
+
+    guest = enter()
+    keyset = WorkloadKeys.generate().keyset(subject=guest.launch.service, not_after=int(time.time()) + 3600)
+    attester = Attester(guest.source, keyset=keyset, launch=guest.launch, devices=guest.devices)
+    return _tell(attester.attest(purpose=Purpose.SESSION, nonce=bytes(range(32))).to_json())
 
 
 def _grandchild() -> int:

@@ -18,15 +18,16 @@ import pytest
 
 from guest_support import CONFIG
 from hermetic.errors import Misconfigured, NotAuthentic, Unavailable
-from hermetic.evidence import EvidenceBundle, SnpReport
+from hermetic.evidence import SEV_SNP, SGX, TDX, EvidenceBundle, SnpReport
 from hermetic.guest import LaunchPlan, Program, enter, plan_launch
 from hermetic.guest.installation import Installation
 from hermetic.guest.simulated import SimulatedPlatform
 from hermetic.guest.tree import Tree
+from hermetic.identity import AttestationReport, Purpose, verify_report
 from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT, SimulatedAmd
 from hermetic.sources.simulator.machine import SimulatedMachine
-from hermetic.sources.simulator.state import open_vendor
-from hermetic.verify import simulated_root, verify
+from hermetic.sources.simulator.state import open_machine, open_vendor
+from hermetic.verify import Outcome, simulated_root, verify
 
 Launch = Callable[..., tuple[int, str]]
 
@@ -142,6 +143,32 @@ def test_its_evidence_carries_the_launch_digest_and_verifies_under_the_pinned_ro
     assert report.measurement == SIMULATED_MEASUREMENT
     with pytest.raises(NotAuthentic):
         verify(bundle, roots=(simulated_root("sha256:" + "0" * 64),), now=now, report_data=bytes(range(64)))
+
+
+@pytest.mark.parametrize("tee", [SEV_SNP, TDX, SGX])
+def test_processor_and_gpus_attest_one_launch_in_one_report(
+    tee: str, state: Path, program: Program, plan: Callable[[str], LaunchPlan], tmp_path: Path
+) -> None:
+    machine = open_machine(state, now=datetime.now(UTC), tee=tee, gpus=2, switches=1)
+    platform, planned = SimulatedPlatform(machine=machine, store=program.root.parent), plan("report")
+    with (tmp_path / "output").open("w+b") as output:
+        assert platform.launch(planned, stdout=output).wait(60) == 0
+        output.seek(0)
+        report = AttestationReport.from_bytes(output.read())
+    assert machine.nvidia is not None
+    claims = verify_report(
+        report,
+        roots=(simulated_root(machine.root_digest),),
+        device_roots=machine.nvidia.roots,
+        now=datetime.now(UTC),
+        purpose=Purpose.SESSION,
+        nonce=bytes(range(32)),
+    )
+    assert claims.platform.tee == tee
+    assert claims.simulated
+    assert claims.launch == planned.document
+    assert [device.model.is_switch for device in claims.devices] == [False, False, True]
+    assert {check.outcome for check in claims.checks} == {Outcome.PASS}
 
 
 def test_a_launch_document_that_does_not_describe_its_configuration_is_refused_inside(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hermetic.errors import Misconfigured, NotAuthentic
+from hermetic.evidence.composite import MAX_DEVICES
 from hermetic.evidence.nvidia import DeviceBundle, FeatureMode, OpaqueField
 from hermetic.sources.simulator.nvidia import SimulatedNvidia
 from hermetic.sources.simulator.nvidia_device import (
@@ -19,7 +20,7 @@ from hermetic.sources.simulator.nvidia_device import (
     NvidiaGpu,
     vbios_bytes,
 )
-from hermetic.sources.simulator.nvidia_machine import MAX_DEVICES, NvidiaMachine
+from hermetic.sources.simulator.nvidia_machine import NvidiaMachine
 from hermetic.sources.simulator.nvidia_pki import revocation_list
 from hermetic.verify import Outcome
 from hermetic.verify.nvidia import Architecture, DeviceClaims, check_machine, verify_device

@@ -15,8 +15,8 @@ from typing import Any
 
 from hermetic.errors import Malformed
 from hermetic.evidence.bundle import FORMATS, SEV_SNP
+from hermetic.evidence.composite import MAX_DEVICES
 from hermetic.identity import LaunchDocument
-from hermetic.sources.simulator.nvidia_machine import MAX_DEVICES
 from hermetic.wire import b64decode, b64encode, canonical
 
 MESSAGE_LIMIT = 128 * 1024

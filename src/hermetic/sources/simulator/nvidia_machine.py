@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hermetic.errors import Misconfigured
+from hermetic.evidence.composite import MAX_DEVICES
 from hermetic.evidence.nvidia import FeatureMode
 from hermetic.sources.simulator.nvidia_device import (
     BIOS_VERSION,
@@ -17,8 +18,6 @@ from hermetic.sources.simulator.nvidia_device import (
     NvidiaSwitch,
 )
 from hermetic.verify.nvidia import Architecture
-
-MAX_DEVICES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
