@@ -56,6 +56,7 @@ class Vendor:
         self.asked: Counter[str] = Counter()
         self.gate = threading.Event()  # closed, it holds every answer back
         self.gate.set()
+        self.stopped = False
         self._before: dict[str, list[Reply]] = {}
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler_for(self))
@@ -69,7 +70,8 @@ class Vendor:
         self.stop()
 
     def stop(self) -> None:
-        """From here on nobody answers."""
+        """From here on nobody answers, on no connection."""
+        self.stopped = True
         self.gate.set()
         if self._thread.is_alive():
             self._server.shutdown()
@@ -122,7 +124,7 @@ class Vendor:
         }
         if kind == "vcek":
             self.published[paths["leaf"]] = Reply(body=given["leaf"])
-        self.published[paths["chain"]] = Reply(body=_pem(given["intermediate"], given["root"]))
+        self.published[paths["chain"]] = Reply(body=pem(given["intermediate"], given["root"]))
         self.published[paths["crl"]] = Reply(body=given["crl"])
         return paths
 
@@ -191,6 +193,9 @@ def _handler_for(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
             self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
         def _answer(self, body: bytes) -> None:
+            if vendor.stopped:
+                self.close_connection = True
+                return
             reply = vendor.reply(self.path, body)
             self.send_response(reply.status)
             for name, value in {"Content-Type": reply.content_type, **reply.headers}.items():
@@ -227,5 +232,5 @@ def _product(root: bytes) -> Product:
     return next(product for product in Product if f"CN=ARK-{product}" in name)
 
 
-def _pem(*ders: bytes) -> bytes:
+def pem(*ders: bytes) -> bytes:
     return b"".join(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in ders)

@@ -46,9 +46,13 @@ class CollateralFolder:
             if piece not in self._pieces[kind]:
                 self._pieces[kind].append(piece)
 
+    def pieces(self, kind: Kind) -> tuple[bytes, ...]:
+        """All that is of one sort, each once."""
+        return tuple(self._pieces[kind])
+
     def answers(self, question: Question) -> Iterator[tuple[Parts, Period]]:
         """Everything here that could answer ``question``."""
-        candidates = (self._pieces[kind] for kind in question.names.values())
+        candidates = (self.pieces(kind) for kind in question.names.values())
         for pieces in itertools.product(*candidates):
             parts = dict(zip(question.names, pieces, strict=True))
             if (period := question.judge(parts)) is not None:
