@@ -81,11 +81,12 @@ class SimulatedNvidia:
 
     def issue(self, nonce: bytes, *, now: datetime, machine: NvidiaMachine | None = None) -> tuple[DeviceBundle, ...]:
         """A report over ``nonce`` (32 bytes) of each device, with everything needed to verify it at ``now``."""
-        devices = (machine or NvidiaMachine()).devices()
-        switches = tuple(at for at, device in enumerate(devices) if isinstance(device, NvidiaSwitch))
-        gpus = tuple(at for at in range(len(devices)) if at not in switches)
+        made = machine or NvidiaMachine()
+        devices = tuple(enumerate(made.devices(), made.first))
+        switches = tuple(number for number, device in devices if isinstance(device, NvidiaSwitch))
+        gpus = tuple(number for number, _ in devices if number not in switches)
         return tuple(
-            self._bundle(device, at, nonce, self._links(at, gpus, switches), now) for at, device in enumerate(devices)
+            self._bundle(device, number, nonce, self._links(number, gpus, switches), now) for number, device in devices
         )
 
     def chain(self, device: NvidiaDevice, number: int) -> tuple[Issued, ...]:
@@ -130,9 +131,9 @@ class SimulatedNvidia:
             ),
         )
 
-    def _links(self, at: int, gpus: tuple[int, ...], switches: tuple[int, ...]) -> Links:
-        if at in switches:
-            return Links(switches=(self._pdi("switch", at),), gpus=tuple(self._pdi("gpu", n) for n in gpus))
+    def _links(self, number: int, gpus: tuple[int, ...], switches: tuple[int, ...]) -> Links:
+        if number in switches:
+            return Links(switches=(self._pdi("switch", number),), gpus=tuple(self._pdi("gpu", n) for n in gpus))
         return Links(switches=tuple(self._pdi("switch", n) for n in switches))
 
     def _pdi(self, kind: str, number: int) -> bytes:

@@ -25,8 +25,9 @@ class NvidiaMachine:
     """So many GPUs and switches, all alike and healthy unless told otherwise.
 
     ``mode`` None is the one that fits: protected PCIe with switches, else single- or multi-GPU passthrough.
-    ``changes`` are fields of single devices, by position, GPUs first.  Raises Misconfigured for a machine without GPUs,
-    or with too many devices.
+    ``changes`` are fields of single devices, by position, GPUs first.  Devices are numbered from ``first``: the same
+    number is the same device, with the same keys.  Raises Misconfigured for a machine without GPUs, or with too many
+    devices.
     """
 
     gpus: int = 1
@@ -36,6 +37,7 @@ class NvidiaMachine:
     driver_version: str = DRIVER_VERSION
     vbios_version: str = VBIOS_VERSION
     bios_version: str = BIOS_VERSION
+    first: int = 0
     changes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
