@@ -82,7 +82,7 @@ def examine(
     if policy is not None and found.refusal is None:
         from hermetic.policy import appraise_platform
 
-        found.checks += appraise_platform(platform, devices, policy)  # 4
+        found.checks += appraise_platform(platform, devices, policy, at=now)  # 4
     return Verdict(
         at=now,
         parts=tuple(found.parts),

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
+from hermetic.errors import Malformed
 from hermetic.results.verdict import Overall, Part, Verdict
 from hermetic.verify import Check, Outcome
 
@@ -68,7 +69,7 @@ _OF_ONE_KIND = re.compile(r"policy\.(snp|tdx|sgx|nvidia|gpus?|switch(?:es)?)\b")
 def trust_vector(verdict: Verdict, part: Part) -> Mapping[str, int]:
     """One number for each of CATEGORIES."""
     if not part.authentic:
-        unparsed = verdict.refusal is not None and verdict.refusal.code == "malformed"
+        unparsed = isinstance(verdict.refusal, Malformed)
         return dict.fromkeys(CATEGORIES, _UNPARSED if unparsed else _CRYPTO_FAILED)
     vector = dict.fromkeys(CATEGORIES, _NO_CLAIM)
     if verdict.policy is None or verdict.refusal is not None:

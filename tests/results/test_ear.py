@@ -1,0 +1,304 @@
+"""EAR: what a verdict becomes, and what becomes of somebody else's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from hermetic.errors import Malformed, NotAuthentic
+from hermetic.results import (
+    CATEGORIES,
+    Claim,
+    Ear,
+    Profile,
+    Source,
+    Tier,
+    VerifierId,
+    ear_claims,
+    open_ear,
+    sign_ear,
+)
+from hermetic.results.jws import SigningKey, b64url, sign_jws
+from hermetic.wire import canonical
+from results_support import AT, EAR_VECTORS, ED25519, P256, POLICY, VERIFIER, part, recorded_key, verdict
+from vectors import needs_vectors
+
+NONCE = bytes(range(32))
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+profiles = pytest.mark.parametrize("profile", list(Profile), ids=lambda profile: profile.name)
+keys = pytest.mark.parametrize("key", [ED25519, P256], ids=["EdDSA", "ES256"])
+
+
+def signed(key: SigningKey = ED25519, profile: Profile = Profile.VERAISON, **changes: Any) -> str:
+    made = verdict(nonce=NONCE, **changes)
+    return sign_ear(made, key, issued=AT, verifier=VERIFIER, profile=profile)
+
+
+def opened(token: str, key: SigningKey = ED25519, **changes: Any) -> Ear:
+    asked: dict[str, Any] = {"now": AT, "nonce": NONCE, "max_age": HOUR}
+    return open_ear(token, key.public_key(), **(asked | changes))
+
+
+@keys
+@profiles
+def test_a_verdict_comes_back(key: SigningKey, profile: Profile) -> None:
+    ear = opened(signed(key, profile), key)
+    assert (ear.profile, ear.issued, ear.expires) == (profile, AT, AT + timedelta(minutes=5))
+    assert ear.verifier == VERIFIER
+    assert ear.tier is Tier.AFFIRMING
+    cpu = ear.submods["cpu0"]
+    assert cpu.status is Tier.AFFIRMING
+    assert dict(cpu.vector) == dict(zip(CATEGORIES, (2, 2, 3, 0, 2, 2, 0, 0), strict=True))
+    assert cpu.policies == (POLICY,)
+
+
+def test_the_spelling_of_deployed_verifiers() -> None:
+    claims = ear_claims(verdict(nonce=NONCE), issued=AT, verifier=VERIFIER)
+    assert claims.keys() == {"eat_profile", "iat", "exp", "ear.verifier-id", "submods", "eat_nonce"}
+    assert claims["eat_profile"] == "tag:github.com,2023:veraison/ear"
+    assert claims["ear.verifier-id"] == {"developer": "Hermetic", "build": "hermetic test"}
+    assert claims["eat_nonce"] == b64url(NONCE)
+    cpu = claims["submods"]["cpu0"]
+    assert cpu["ear.status"] == "affirming"
+    assert cpu["ear.appraisal-policy-id"] == POLICY
+    assert cpu["ear.trustworthiness-vector"].keys() == set(CATEGORIES)
+    assert cpu["ear.veraison.policy-claims"]["hermetic.verdict"] == "accepted"
+
+
+def test_the_spelling_of_the_draft() -> None:
+    device = part("gpu0", kind="nvidia", nonce=bytes(32), stated={"measres": "comparison-success"})
+    claims = ear_claims(verdict(parts=(part(), device)), issued=AT, verifier=VERIFIER, profile=Profile.IETF)
+    assert claims.keys() == {"eat_profile", "iat", "exp", "ear_verifier_id", "submods", "ear_status"}
+    assert claims["eat_profile"] == "tag:ietf.org,2026:rats/ear#04"
+    cpu, gpu = claims["submods"]["cpu0"], claims["submods"]["gpu0"]
+    assert cpu["ear_appraisal_policy_ids"] == [POLICY]
+    assert gpu["eat_nonce"] == b64url(bytes(32))
+    assert "eat_nonce" not in cpu
+    assert claims["ear_status"] == "none"  # no check of the policy looked at the device's hardware
+
+
+def test_claims_are_told_apart_by_authority() -> None:
+    claims = (
+        Claim(name="snp.policy", value=("SMT",), source=Source.EVIDENCE),
+        Claim(name="events.app-id", value="00", source=Source.EVENT_LOG),
+        Claim(name="hwmodel", value="Genoa", source=Source.CERTIFICATE),
+        Claim(name="intel.tcb.status", value="UpToDate", source=Source.COLLATERAL),
+    )
+    workload = (Claim(name="hermetic.service", value="clinic-chat", source=Source.EVIDENCE),)
+    parts = (part(claims=claims), part("gpu0", kind="nvidia"))
+    made = verdict(parts=parts, workload=workload)
+    submods = ear_claims(made, issued=AT, verifier=VERIFIER, profile=Profile.IETF)["submods"]
+    assert submods["cpu0"]["ear_attester_claims"] == {
+        "snp.policy": ["SMT"],
+        "events.app-id": "00",
+        "hermetic.service": "clinic-chat",
+    }
+    assert submods["cpu0"]["ear_verifier_claims"] == {
+        "hwmodel": "Genoa",
+        "intel.tcb.status": "UpToDate",
+        "hermetic.verdict": "accepted",
+        "hermetic.simulated": False,
+        "hermetic.judged-at": int(AT.timestamp()),
+    }
+    assert submods["gpu0"]["ear_attester_claims"] == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "tier"),
+    [
+        pytest.param({"policy": None}, Tier.NONE, id="not appraised"),
+        pytest.param({"parts": (part(simulated=True),)}, Tier.CONTRAINDICATED, id="simulated"),
+        pytest.param({"refusal": NotAuthentic("no")}, Tier.CONTRAINDICATED, id="refused"),
+        pytest.param({"parts": (part(), part("gpu0", kind="nvidia"))}, Tier.NONE, id="a device that nobody judged"),
+    ],
+)
+@profiles
+def test_what_is_not_affirming(profile: Profile, changes: dict[str, Any], tier: Tier) -> None:
+    ear = opened(signed(profile=profile, **changes))
+    assert ear.tier is tier
+    if changes.get("policy", POLICY) is None:
+        assert ear.submods["cpu0"].policies == ()
+
+
+@keys
+@profiles
+def test_an_independent_library_reads_it(key: SigningKey, profile: Profile) -> None:
+    algorithm = "EdDSA" if key is ED25519 else "ES256"
+    token = signed(key, profile)
+    claims = jwt.decode(
+        token, key.public_key(), algorithms=[algorithm], options={"verify_exp": False, "verify_iat": False}
+    )
+    assert claims == ear_claims(verdict(nonce=NONCE), issued=AT, verifier=VERIFIER, profile=profile)
+    assert jwt.get_unverified_header(token)["typ"] == "eat+jwt"
+
+
+@keys
+def test_one_flipped_bit(key: SigningKey) -> None:
+    token = signed(key).encode()
+    for at in range(0, len(token), 3):
+        for bit in range(8):
+            mutant = bytearray(token)
+            mutant[at] ^= 1 << bit
+            with pytest.raises((Malformed, NotAuthentic)):
+                opened(mutant.decode("latin-1"), key)
+
+
+# Reading
+
+
+def altered(change: Callable[[dict[str, Any]], object], profile: Profile = Profile.VERAISON) -> str:
+    """The right key's signature over claims that somebody changed."""
+    claims = ear_claims(verdict(nonce=NONCE), issued=AT, verifier=VERIFIER, profile=profile)
+    change(claims)
+    return sign_jws(json.dumps(claims).encode(), ED25519, typ="eat+jwt")
+
+
+def cpu(claims: dict[str, Any]) -> dict[str, Any]:
+    appraisal: dict[str, Any] = claims["submods"]["cpu0"]
+    return appraisal
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda c: c.update(eat_profile="tag:example.com,2026:other"), id="another profile"),
+        pytest.param(lambda c: c.pop("eat_profile"), id="no profile"),
+        pytest.param(lambda c: c.update(eat_profile=["tag:github.com,2023:veraison/ear"]), id="a list of profiles"),
+        pytest.param(lambda c: c.pop("submods"), id="about nothing"),
+        pytest.param(lambda c: c.update(submods={}), id="no submodule"),
+        pytest.param(lambda c: c.update(submods=[]), id="a list of submodules"),
+        pytest.param(lambda c: c.update(submods={"cpu0": 7}), id="a submodule that is a number"),
+        pytest.param(lambda c: c.pop("ear.verifier-id"), id="no verifier"),
+        pytest.param(lambda c: c.update({"ear.verifier-id": {"developer": "x"}}), id="half a verifier"),
+        pytest.param(lambda c: c.update({"ear.verifier-id": {"developer": "x", "build": 7}}), id="a build number"),
+        pytest.param(lambda c: c.pop("iat"), id="no time"),
+        pytest.param(lambda c: c.update(iat=float(c["iat"])), id="a time in floating point"),
+        pytest.param(lambda c: c.update(iat=True), id="a time that is true"),
+        pytest.param(lambda c: c.update(iat=-1), id="a time before 1970"),
+        pytest.param(lambda c: c.update(iat=2**52), id="a time beyond all years"),
+        pytest.param(lambda c: c.update(exp=str(c["exp"])), id="an end as text"),
+        pytest.param(lambda c: c.update(exp=None), id="an end that is nothing"),
+        pytest.param(lambda c: c.update(eat_nonce=[c["eat_nonce"]]), id="a list of nonces"),
+        pytest.param(lambda c: cpu(c).pop("ear.status"), id="no status"),
+        pytest.param(lambda c: cpu(c).update({"ear.status": 2}), id="a status as number"),
+        pytest.param(lambda c: cpu(c).update({"ear.status": "fine"}), id="another status"),
+        pytest.param(lambda c: cpu(c).update({"ear.trustworthiness-vector": []}), id="a vector that is a list"),
+        pytest.param(lambda c: cpu(c)["ear.trustworthiness-vector"].update(luck=2), id="another category"),
+        pytest.param(lambda c: cpu(c)["ear.trustworthiness-vector"].update(hardware=128), id="too large a number"),
+        pytest.param(lambda c: cpu(c)["ear.trustworthiness-vector"].update(hardware=-129), id="too small a number"),
+        pytest.param(lambda c: cpu(c)["ear.trustworthiness-vector"].update(hardware="2"), id="a number as text"),
+        pytest.param(lambda c: cpu(c)["ear.trustworthiness-vector"].update(hardware=True), id="a number that is true"),
+        pytest.param(lambda c: cpu(c).update({"ear.appraisal-policy-id": 7}), id="a policy by number"),
+        pytest.param(lambda c: cpu(c).update({"ear.appraisal-policy-id": [7]}), id="a list of numbers"),
+    ],
+)
+def test_claims_of_the_wrong_form(change: Callable[[dict[str, Any]], object]) -> None:
+    assert opened(altered(lambda _: None)).tier is Tier.AFFIRMING
+    with pytest.raises(Malformed):
+        opened(altered(change))
+
+
+@pytest.mark.parametrize(
+    ("category", "number"), [("hardware", 32), ("hardware", 97), ("executables", 33), ("file-system", -97)]
+)
+def test_no_status_is_better_than_its_vector(category: str, number: int) -> None:
+    def worsen(claims: dict[str, Any]) -> None:
+        cpu(claims)["ear.trustworthiness-vector"][category] = number
+
+    with pytest.raises(NotAuthentic) as refusal:
+        opened(altered(worsen))
+    assert refusal.value.code == "ear.status"
+
+    def admit(claims: dict[str, Any]) -> None:
+        worsen(claims)
+        cpu(claims)["ear.status"] = "contraindicated"
+
+    assert opened(altered(admit)).tier is Tier.CONTRAINDICATED
+
+
+@pytest.mark.parametrize(
+    ("now", "code"),
+    [
+        pytest.param(AT - timedelta(seconds=61), "ear.issued", id="before it was issued"),
+        pytest.param(AT + timedelta(minutes=5), "ear.expired", id="at its end"),
+        pytest.param(AT + DAY, "ear.expired", id="long after"),
+    ],
+)
+def test_times_at_which_it_does_not_stand(now: datetime, code: str) -> None:
+    for fine in (AT - timedelta(seconds=60), AT, AT + timedelta(minutes=5) - timedelta(seconds=1)):
+        assert opened(signed(), now=fine)
+    with pytest.raises(NotAuthentic) as refusal:
+        opened(signed(), now=now)
+    assert refusal.value.code == code
+
+
+def test_the_caller_bounds_its_age() -> None:
+    endless = altered(lambda claims: claims.pop("exp"))
+    assert opened(endless, now=AT + HOUR).expires is None
+    with pytest.raises(NotAuthentic) as refusal:
+        opened(endless, now=AT + HOUR + timedelta(seconds=1))
+    assert refusal.value.code == "ear.age"
+    with pytest.raises(NotAuthentic, match="more than"):
+        opened(signed(), now=AT + timedelta(minutes=2), max_age=timedelta(minutes=1))
+
+
+@profiles
+def test_it_answers_the_nonce_that_was_asked(profile: Profile) -> None:
+    assert opened(signed(profile=profile), nonce=None).nonce == b64url(NONCE)
+    without = sign_ear(verdict(), ED25519, issued=AT, verifier=VERIFIER, profile=profile)
+    assert opened(without, nonce=None).nonce is None
+    for token, nonce in ((signed(profile=profile), bytes(32)), (without, NONCE), (signed(profile=profile), b"")):
+        with pytest.raises(NotAuthentic) as refusal:
+            opened(token, nonce=nonce)
+        assert refusal.value.code == "ear.nonce"
+
+
+def test_other_kinds_of_token_and_other_signers() -> None:
+    claims = canonical(ear_claims(verdict(nonce=NONCE), issued=AT, verifier=VERIFIER))
+    assert opened(sign_jws(claims, ED25519, typ="JWT"))  # as deployed verifiers write it
+    with pytest.raises(NotAuthentic) as refusal:
+        opened(sign_jws(claims, ED25519, typ="at+jwt"))
+    assert refusal.value.code == "jws.type"
+    with pytest.raises(NotAuthentic):
+        opened(signed(P256))
+
+
+def test_what_else_an_appraisal_says_is_kept() -> None:
+    ear = opened(altered(lambda claims: cpu(claims).update(other=[1])))
+    assert ear.submods["cpu0"].claims["other"] == [1]
+    assert "ear.status" not in ear.submods["cpu0"].claims
+    with pytest.raises(TypeError):
+        ear.submods["cpu0"].vector["hardware"] = 2  # type: ignore[index]
+
+
+# Recorded claims sets of the Veraison project, with its key
+
+
+RECORDED = {
+    "ear-claims.json": (Tier.AFFIRMING, {}),
+    "ear-claims-tv-ok.json": (Tier.AFFIRMING, {"executables": 3, "hardware": 2}),
+    "ear-claims-extension-ok.json": (Tier.AFFIRMING, {}),
+    "ear-claims-key-attestation-ok.json": (Tier.AFFIRMING, {"executables": 2, "hardware": 2}),
+    "ear-claims-key-attestation-ko.json": (Tier.CONTRAINDICATED, {"executables": 96, "hardware": 2}),
+}
+
+
+@needs_vectors
+@pytest.mark.parametrize("file", RECORDED)
+def test_recorded_claims(file: str) -> None:
+    claims = json.loads((EAR_VECTORS / file).read_text())
+    token = jwt.encode(claims, recorded_key(), algorithm="ES256")
+    now = datetime.fromtimestamp(claims["iat"], UTC) + HOUR
+    ear = open_ear(token, recorded_key().public_key(), now=now, nonce=None, max_age=HOUR)
+    tier, numbers = RECORDED[file]
+    assert ear.tier is tier
+    (appraisal,) = ear.submods.values()
+    assert numbers.items() <= dict(appraisal.vector).items()
+    (stated,) = claims["submods"].values()
+    assert appraisal.policies == (stated["ear.appraisal-policy-id"],)
+    assert ear.verifier == VerifierId(**claims["ear.verifier-id"])
