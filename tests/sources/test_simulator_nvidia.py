@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -214,3 +216,17 @@ def test_devices_share_what_is_the_same_for_all() -> None:
         *other.certificates,
         *other.ocsp,
     }
+
+
+def test_without_lxml_it_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['lxml'] = None\n"
+        "from datetime import UTC, datetime\n"
+        "from hermetic.errors import Misconfigured\n"
+        "from hermetic.sources.simulator.nvidia import SimulatedNvidia\n"
+        "now = datetime(2026, 2, 3, tzinfo=UTC)\n"
+        "try:\n    SimulatedNvidia.create(created=now, seed=bytes(32)).issue(bytes(32), now=now)\n"
+        "except Misconfigured as error:\n    print(error.fix)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "pip install 'hermetic[nvidia]'"
