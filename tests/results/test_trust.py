@@ -152,20 +152,37 @@ def test_firmware_with_known_weaknesses_warns_although_a_policy_accepts_it(
 
 def test_checks_of_one_kind_concern_the_parts_of_that_kind() -> None:
     parts = (part(), part("gpu0", kind="nvidia", stated={"measres": "comparison-success"}))
-    names = (*SNP_POLICY, "policy.nvidia.driver", "policy.nvidia.mode")
+    names = (*SNP_POLICY, "policy.nvidia.gpu0.driver", "policy.nvidia.gpu0.mode")
     made = verdict(*names, parts=parts)
     assert vector(made) == GOOD
     assert vector(made, 1) == NOTHING | {"configuration": 2, "hardware": 2, "executables": 3}
     assert tier(made, 1) is Tier.AFFIRMING
-    old = verdict(*names[:-2], "policy.nvidia.driver!", "policy.nvidia.mode", parts=parts)
+    old = verdict(*names[:-2], "policy.nvidia.gpu0.driver!", "policy.nvidia.gpu0.mode", parts=parts)
     assert vector(old) == GOOD
     assert vector(old, 1)["hardware"] == 97
     assert tier(old) is Tier.CONTRAINDICATED  # by the verdict: the machine is refused as a whole
 
 
+def test_a_check_that_names_a_device_is_that_devices_alone() -> None:
+    stated = {"measres": "comparison-success"}
+    parts = (part("gpu0", kind="nvidia", stated=stated), part("gpu1", kind="nvidia", stated=stated))
+    names = [f"policy.nvidia.{name}.{what}" for name in ("gpu0", "gpu1") for what in ("driver", "mode")]
+    made = verdict(*names[:-2], "policy.nvidia.gpu1.driver!", names[-1], "policy.nvidia.gpus", parts=parts)
+    assert (vector(made)["hardware"], vector(made, 1)["hardware"]) == (2, 97)
+    missing = verdict(*names, "policy.nvidia.gpus!", parts=parts)
+    assert (vector(missing)["configuration"], vector(missing, 1)["configuration"]) == (36, 36)
+
+
+def test_what_is_about_everything_may_refuse_and_does_not_approve() -> None:
+    general = ("policy.simulation", "policy.program", "policy.release")
+    assert vector(verdict(*general)) == NOTHING
+    assert vector(changed("policy.program")) == GOOD
+    assert vector(verdict(*SNP_POLICY, "policy.simulation!")) == GOOD | {"configuration": 36, "runtime-opaque": 0}
+
+
 def test_a_device_that_was_not_compared_with_what_its_vendor_published_affirms_nothing() -> None:
     parts = (part("gpu0", kind="nvidia", stated={"measres": "comparison-not-run"}),)
-    made = verdict("policy.nvidia.driver", "policy.nvidia.mode", parts=parts)
+    made = verdict("policy.nvidia.gpu0.driver", "policy.nvidia.gpu0.mode", parts=parts)
     assert vector(made)["executables"] == 0
     assert tier(made) is Tier.NONE
 

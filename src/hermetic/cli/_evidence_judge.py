@@ -14,7 +14,6 @@ from hermetic.errors import Malformed, Misconfigured
 if TYPE_CHECKING:
     from hermetic.cli._evidence_files import Gathered
     from hermetic.identity import Purpose
-    from hermetic.policy import PlatformPolicy
     from hermetic.results import Verdict
     from hermetic.results.jws import SigningKey
 
@@ -80,12 +79,13 @@ class Question:
         )
 
     def _judge_bare(self, gathered: Gathered, path: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:
+        from hermetic.policy import PlatformPolicy
         from hermetic.results import examine
         from hermetic.verify import AMD_ROOTS, INTEL_ROOTS
         from hermetic.verify.nvidia import NVIDIA_ROOTS
 
         assert gathered.evidence is not None  # noqa: S101 - it is one or the other
-        policy = None if path is None else _platform_policy(path)
+        policy = None if path is None else PlatformPolicy.load(path)
         return examine(
             gathered.evidence,
             roots=policy.roots(allow_simulated=allow_simulated) if policy else (*AMD_ROOTS, *INTEL_ROOTS),
@@ -95,12 +95,6 @@ class Question:
             nonce=self.nonce,
             policy=policy,
         )
-
-
-def _platform_policy(path: Path) -> PlatformPolicy:
-    from hermetic.policy import PlatformPolicy
-
-    return PlatformPolicy.load(path)
 
 
 def time_of(text: str | None) -> datetime:

@@ -14,22 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import Composite
 from hermetic.evidence.nvidia import DeviceBundle
 from hermetic.identity import AttestationReport, Claims, Purpose, name_devices, verify_report
-from hermetic.policy import Policy, review
+from hermetic.policy import PlatformPolicy, Policy, appraise_platform, review
 from hermetic.results._device_claims import device_claims
 from hermetic.results._platform_claims import platform_claims
 from hermetic.results.claim import Claim, Source, Value
 from hermetic.results.verdict import Part, Verdict
 from hermetic.verify import Check, Outcome, PlatformClaims, Root, verify
 from hermetic.verify.nvidia import NVIDIA_ROOTS, DeviceClaims, NvidiaRoots, check_machine, verify_device
-
-if TYPE_CHECKING:
-    from hermetic.policy import PlatformPolicy
 
 __all__ = ["examine", "examine_report"]
 
@@ -80,8 +76,6 @@ def examine(
     if evidence.platform is not None and evidence.devices:
         found.checks.append(_NOT_BOUND)  # 3
     if policy is not None and found.refusal is None:
-        from hermetic.policy import appraise_platform
-
         found.checks += appraise_platform(platform, devices, policy, at=now)  # 4
     return Verdict(
         at=now,

@@ -55,15 +55,15 @@ _CURRENT = "UpToDate"
 # about the configuration, so that no check goes unheard.
 _ABOUT = (
     ("instance-identity", r"chip-id|ppid|platform-instance|platform-id|ueid|vlek-provider|serial"),
-    ("hardware", r"product|tcb|firmware|mitigation|advisor|evaluation|seam|module|driver|vbios|report-version|fmspc"),
+    ("hardware", r"product|tcb|firmware|mitigation|advisor|evaluation|seam|module|driver|vbios|architecture|version"),
     (
         "executables",
-        r"measurement|mr-?td|mr-?enclave|mr-?signer|rtmr|isv|compose|app-id|os-image|id-key|author-key|family-id"
+        r"measurement|mr-?td|mr-?enclave|mr-?signer|pinned|rtmr|isv|compose|app-id|os-image|id-key|author-key|family-id"
         r"|image-id|guest-svn|program|config$|argv|environment|models|launch|event",
     ),
 )
-_SNP_PREFIX = {"sev-snp": "snp"}
-_OF_ONE_KIND = re.compile(r"policy\.(snp|tdx|sgx|nvidia|gpus?|switch(?:es)?)\b")
+_TABLE_OF = MappingProxyType({"sev-snp": "snp"})
+_OF_ONE_TABLE = re.compile(r"policy\.(snp|tdx|sgx|nvidia)\.(?:(gpu[0-9]+|switch[0-9]+)\.)?")
 
 
 def trust_vector(verdict: Verdict, part: Part) -> Mapping[str, int]:
@@ -74,7 +74,7 @@ def trust_vector(verdict: Verdict, part: Part) -> Mapping[str, int]:
     vector = dict.fromkeys(CATEGORIES, _NO_CLAIM)
     if verdict.policy is None or verdict.refusal is not None:
         return vector
-    appraised = [check for check in verdict.checks if _concerns(check, part) and check.name.startswith("policy.")]
+    appraised = [check for check in verdict.checks if check.name.startswith("policy.") and _concerns(check, part)]
     for category in _APPROVED:
         vector[category] = _judged(category, [check for check in appraised if _category(check) == category])
     if vector["executables"] == _NO_CLAIM and _value(part, "measres") == "comparison-success":
@@ -126,19 +126,20 @@ def _worst(tiers: Iterable[Tier]) -> Tier:
 
 
 def _judged(category: str, checks: list[Check]) -> int:
+    """Any check may fail a category; only one of a table about this very kind of part approves it."""
     outcomes = {check.outcome for check in checks}
     if Outcome.FAIL in outcomes:
         return _FAILED[category]
-    return _APPROVED[category] if outcomes == {Outcome.PASS} else _NO_CLAIM
+    looked = any(_OF_ONE_TABLE.match(check.name) for check in checks)
+    return _APPROVED[category] if looked and outcomes == {Outcome.PASS} else _NO_CLAIM
 
 
 def _concerns(check: Check, part: Part) -> bool:
-    """A check of one kind concerns the parts of that kind; one that names a part, that part; any other, all."""
-    if match := _OF_ONE_KIND.match(check.name):
-        kind = match[1]
-        own = _SNP_PREFIX.get(part.kind, part.kind)
-        return kind == own if kind in ("snp", "tdx", "sgx") else part.kind == "nvidia"
-    return True
+    """A check of one table concerns the parts of that kind; one that names a device, that device; any other, all."""
+    match = _OF_ONE_TABLE.match(check.name)
+    if match is None:
+        return True
+    return match[1] == _TABLE_OF.get(part.kind, part.kind) and match[2] in (None, part.name)
 
 
 def _category(check: Check) -> str:
