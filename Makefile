@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check -q
 BASE := -c ci/constraints-base.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint bench interop pictures clean
+.PHONY: help demo setup test lint bench mutants check-checks fuzz coverage interop pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,19 @@ lint: $(VENV)/.setup ## ruff, mypy --strict, the layer order
 
 bench: $(VENV)/.setup ## measure every figure of docs/performance.md, both sides in one run
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+mutants: $(VENV)/.setup ## change genuine evidence in every way there is: nothing changed may be accepted
+	@$(BIN)/python -m proof mutants $(MUTANTS_ARGS)
+
+check-checks: $(VENV)/.setup ## delete each check of the source in turn: a test has to fail
+	@$(BIN)/python -m proof checks $(CHECKS_ARGS)
+
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.setup ## feed noise to every parser (FUZZ_SECONDS=600 for longer)
+	@$(BIN)/python -m proof fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
+
+coverage: $(VENV)/.setup ## write docs/coverage.md from the tests: check × vector × test × mutants, and the Gaps
+	@$(BIN)/python -m proof coverage
 
 interop: $(VENV)/.setup ## published clients of other people against this server
 	@$(BIN)/pytest -n 0 -m interop $(PYTEST_ARGS)
