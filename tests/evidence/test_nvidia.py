@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import struct
@@ -372,3 +373,14 @@ def test_a_bundle_is_bounded(parts: dict[str, object]) -> None:
 def test_pem_that_is_none() -> None:
     with pytest.raises(Malformed):
         certificates_from_pem(random.Random(1).randbytes(100))
+
+
+@needs_vectors
+def test_a_certificate_of_a_version_that_does_not_exist() -> None:
+    """The library below has an error of its own for it, which is no ValueError."""
+    der = certificates_from_pem((NVIDIA / "hopper-580.159.03" / "chain.pem").read_bytes())[0]
+    version_3 = bytes.fromhex("a003020102")
+    assert version_3 in der
+    body = base64.encodebytes(der.replace(version_3, bytes.fromhex("a003020112"), 1))
+    with pytest.raises(Malformed, match="not PEM"):
+        certificates_from_pem(b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n")

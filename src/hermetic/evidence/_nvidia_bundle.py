@@ -116,7 +116,7 @@ def certificates_from_pem(pem: bytes) -> tuple[bytes, ...]:
     """The certificates of a PEM file in their order, as DER.  Raises Malformed."""
     try:
         certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise Malformed("device certificates: not PEM that can be read") from error
     return tuple(certificate.public_bytes(serialization.Encoding.DER) for certificate in certificates)
 
