@@ -172,7 +172,7 @@ def test_a_host_that_always_throttles_is_given_up_on(device: Path) -> None:
     with pytest.raises(Unavailable, match="throttled") as refusal:
         _source(device, driver).collect(bytes(64))
     assert refusal.value.code == "device_busy"
-    assert len(driver.asked) == 8
+    assert len(driver.asked) == 6
 
 
 def test_an_error_of_the_firmware_is_told_and_not_asked_again(device: Path) -> None:

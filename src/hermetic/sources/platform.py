@@ -164,7 +164,7 @@ def detect(root: Path = Path("/")) -> Platform:
         findings=(
             Finding(
                 name="hermetic simulator",
-                tee="SIMULATED AMD SEV-SNP",
+                tee="a SIMULATED TEE",
                 place=f"python -X {OPTION}",
                 present=OPTION in sys._xoptions,
                 collector=_SOURCES + "simulator.device",

@@ -62,7 +62,7 @@ _PAGE = 4096
 _FIRST_TABLE, _LAST_TABLE = 4 * _PAGE, 64 * _PAGE  # the driver takes 16 KiB at most today
 _TABLE_TOO_SHORT, _HOST_BUSY = 1, 2
 _BUSY = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR})
-_ATTEMPTS = 8
+_ATTEMPTS = 6
 _TIMEOUT = 90.0  # the driver itself waits up to 60 s for a host that throttles
 
 _STATUS = {0x16: "invalid parameters: this VMPL may not be asked for", 0x27: "the key selection is invalid"}
