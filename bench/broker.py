@@ -120,8 +120,7 @@ def prepare(folder: Path, requests: int) -> Setting:
     policy = draft_policy(
         launch,
         profile="development",
-        products=(str(vendor.product),),
-        measurements=(SIMULATED_MEASUREMENT.hex(),),
+        tables={"snp": {"products": [str(vendor.product)], "measurements": [SIMULATED_MEASUREMENT.hex()]}},
         simulated_root=vendor.root_digest,
     )
     (folder / "policy.toml").write_text(policy)

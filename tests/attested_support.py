@@ -62,8 +62,7 @@ def report(**changes: Any) -> AttestationReport:
 def policy_text(document: LaunchDocument | None = None, **changes: Any) -> str:
     fields: dict[str, Any] = {
         "profile": "development",
-        "products": (str(amd().product),),
-        "measurements": (SIMULATED_MEASUREMENT.hex(),),
+        "tables": {"snp": {"products": [str(amd().product)], "measurements": [SIMULATED_MEASUREMENT.hex()]}},
         "simulated_root": amd().root_digest,
     }
     return draft_policy(document or launch(), **(fields | changes))

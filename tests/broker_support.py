@@ -212,8 +212,7 @@ class House:
         return draft_policy(
             launch,
             profile="development",
-            products=("Genoa",),
-            measurements=(SIMULATED_MEASUREMENT.hex(),),
+            tables={"snp": {"products": ["Genoa"], "measurements": [SIMULATED_MEASUREMENT.hex()]}},
             simulated_root=simulated_root,
         )
 

@@ -73,9 +73,10 @@ def test_platform(stranger: Home) -> None:
 def test_the_simulator_s_root_is_what_the_policy_pins(stack: Up) -> None:
     root = said(stack.home, "simulator", "root")
     policy = Policy.load(stack.policy)
-    assert root["simulated_root"] == policy.simulated_root
-    assert (root["product"],) == policy.snp.products
-    assert stack.hermetic("simulator", "root").stdout == f"{policy.simulated_root}\n"
+    assert root["simulated_root"] == policy.platform.simulated_root
+    assert policy.platform.snp is not None
+    assert (root["product"],) == policy.platform.snp.products
+    assert stack.hermetic("simulator", "root").stdout == f"{policy.platform.simulated_root}\n"
 
 
 def test_a_simulator_that_was_reset_is_another_one(stranger: Home, tmp_path: Path) -> None:

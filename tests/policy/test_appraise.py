@@ -13,7 +13,7 @@ from attested_support import NONCE, NOT_AFTER, NOW, amd, policy, policy_text, re
 from hermetic.errors import Misconfigured, NotAcceptable
 from hermetic.identity import Claims, LaunchDocument, MeasuredModel, Purpose, format_ed25519, verify_report
 from hermetic.policy import Accepted, Policy, appraise, lint, review
-from hermetic.verify import AMD_ROOTS, Outcome
+from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Outcome
 from hermetic.wire import sha256_digest
 from identity_support import keyset, launch
 
@@ -106,8 +106,9 @@ def test_a_policy_without_simulation_refuses_simulated_claims() -> None:
 
 
 def test_simulation_needs_two_yeses() -> None:
-    assert policy().roots(allow_simulated=False) == AMD_ROOTS
-    assert len(policy().roots(allow_simulated=True)) == len(AMD_ROOTS) + 1
+    assert policy().roots(allow_simulated=False) == (*AMD_ROOTS, *INTEL_ROOTS)
+    assert policy().roots(allow_simulated=True)[:-1] == (*AMD_ROOTS, *INTEL_ROOTS)
+    assert policy().roots(allow_simulated=True)[-1].sha256 == amd().root_digest
     with pytest.raises(NotAcceptable, match="pins no simulated_root"):
         policy(simulated_root=None).roots(allow_simulated=True)
 

@@ -22,12 +22,19 @@ from hermetic.evidence import (
 from hermetic.policy.snp import PRODUCTION_PRODUCTS, SnpPolicy, TcbFloor, appraise_snp, lint_snp
 from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT
 from hermetic.sources.simulator.snp_platform import SnpPlatform
-from hermetic.verify import Outcome
-from snp_support import claims, simulated
+from hermetic.verify import Outcome, SnpClaims
+from snp_support import claims as platform_claims
+from snp_support import simulated
 
 HEALTHY = SnpPlatform()
 PINNED: dict[str, Any] = {"measurements": (SIMULATED_MEASUREMENT.hex(),)}
 FLOOR = TcbFloor(boot_loader=10, tee=0, snp=25, microcode=84)
+
+
+def claims(platform: SnpPlatform | None = None, product: Product = Product.GENOA, **changes: Any) -> SnpClaims:
+    made = platform_claims(platform, product, **changes)
+    assert isinstance(made, SnpClaims)
+    return made
 
 
 def policy(**knobs: Any) -> SnpPolicy:

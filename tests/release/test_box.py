@@ -37,8 +37,7 @@ def _accept(workload: broker_support.Workload, *, purpose: Purpose = Purpose.REL
     policy = draft_policy(
         workload.launch,
         profile="development",
-        products=("Genoa",),
-        measurements=(SIMULATED_MEASUREMENT.hex(),),
+        tables={"snp": {"products": ["Genoa"], "measurements": [SIMULATED_MEASUREMENT.hex()]}},
         simulated_root=root,
     )
     report = workload.attester.attest(purpose=purpose, nonce=bytes(32))

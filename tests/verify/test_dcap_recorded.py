@@ -14,7 +14,7 @@ import pytest
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote, parse_evidence
-from hermetic.policy.snp import SnpPolicy, appraise_snp
+from hermetic.policy import PlatformPolicy, appraise_platform
 from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, IntelClaims, Outcome, TcbStatus, verify
 from hermetic.verify._dcap_chain import PckChain
 from hermetic.verify._dcap_pem import certificates_from_pem
@@ -215,8 +215,10 @@ def test_intels_root_is_not_amds_and_amds_is_not_intels() -> None:
 
 def test_a_policy_for_snp_refuses_it() -> None:
     entry = VERDICTS[0]
-    checks = appraise_snp(verified(bundle(entry), entry["at"]), SnpPolicy(measurements=("00" * 48,)))
-    assert [(check.name, check.outcome) for check in checks] == [("policy.snp.tee", Outcome.FAIL)]
+    text = f'version = 1\nprofile = "development"\n[snp]\nmeasurements = ["{"00" * 48}"]'
+    policy = PlatformPolicy.parse(text.encode())
+    checks = appraise_platform(verified(bundle(entry), entry["at"]), (), policy)
+    assert [check.name for check in checks if check.outcome is Outcome.FAIL] == ["policy.tee"]
 
 
 def test_what_the_relaunched_domain_says() -> None:

@@ -92,7 +92,13 @@ class Desk:
         # 2. The evidence is authentic under the roots of this resource's class, made for a release, answers our
         #    challenge, and is about exactly these wants from this broker.
         case.claims = verify_report(
-            report, roots=resource.roots, now=now, purpose=Purpose.RELEASE, nonce=nonce, context_digest=context
+            report,
+            roots=resource.roots,
+            device_roots=resource.device_roots,
+            now=now,
+            purpose=Purpose.RELEASE,
+            nonce=nonce,
+            context_digest=context,
         )
         # 3. It was launched to take this model's key from us, and the owner's policy wants it.
         case.accepted = _appraise(case.claims, resource, self._launched(report.launch, version))

@@ -21,7 +21,8 @@ from hermetic.identity import format_ed25519
 from hermetic.policy import Accepted, Policy
 from hermetic.release import Standing
 from hermetic.seal import FileKey, Header, ResourceVersion, SignedVersion, unwrap
-from hermetic.verify import AMD_ROOTS, Root, simulated_root
+from hermetic.verify import Root
+from hermetic.verify.nvidia import NvidiaRoots
 from hermetic.wire import Digest, canonical, sha256_digest
 
 __all__ = ["Resource", "stand", "standing_records"]
@@ -29,12 +30,16 @@ __all__ = ["Resource", "stand", "standing_records"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource as it stands.  ``roots`` follow from its class alone, so that evidence of the other kind is not even
-    authentic here.  ``signed`` are the digests of the owner's statements behind ``versions``."""
+    """A resource as it stands.
+
+    ``roots`` and ``device_roots`` follow from its class alone, so that evidence of the other kind is not even authentic
+    here.  ``signed`` are the digests of the owner's statements behind ``versions``.
+    """
 
     keeper: Keeper
     policy: Policy
     roots: tuple[Root, ...]
+    device_roots: NvidiaRoots
     versions: Mapping[str, ResourceVersion]
     signed: tuple[Digest, ...]
 
@@ -88,10 +93,12 @@ def stand(config: ResourceConfig, keeper: Keeper) -> Resource:
             raise Misconfigured(f"{path}: {config.name} has two versions {version.version}", code="version_twice")
         versions[version.version] = version
         signed.append(statement.digest)
+    roots, device_roots = _roots(config, policy)
     return Resource(
         keeper=keeper,
         policy=policy,
-        roots=_roots(config, policy),
+        roots=roots,
+        device_roots=device_roots,
         versions=versions,
         signed=tuple(sorted(signed)),
     )
@@ -121,17 +128,18 @@ def _standing_record(resource: Resource, epoch: int, *, key: Ed25519PrivateKey, 
     return Record.of(standing, at=at, key=key, also=store_standing)
 
 
-def _roots(config: ResourceConfig, policy: Policy) -> tuple[Root, ...]:
-    """Hardware trusts the vendors, and a simulated resource the one simulator that its policy pins; never both."""
+def _roots(config: ResourceConfig, policy: Policy) -> tuple[tuple[Root, ...], NvidiaRoots]:
+    """Hardware trusts the vendors, and a simulated resource the simulators that its policy pins; never both."""
     if config.resource_class is ResourceClass.HARDWARE:
-        return AMD_ROOTS
-    if policy.simulated_root is None:
+        return policy.roots(allow_simulated=False), policy.device_roots(allow_simulated=False)
+    try:
+        return policy.platform.simulated_roots()
+    except Misconfigured as error:
         raise Misconfigured(
-            f"{config.policy}: {config.name} is a simulated resource, and its policy pins no simulated_root",
-            code="simulated_root_unpinned",
-            fix='add simulated_root = "sha256:…" to a development policy (hermetic simulator root prints it)',
-        )
-    return (simulated_root(policy.simulated_root),)
+            f"{config.policy}: {config.name} is a simulated resource, and {error.message}",
+            code=error.code,
+            fix=error.fix,
+        ) from error
 
 
 def _read_version(path: Path, config: ResourceConfig) -> tuple[SignedVersion, ResourceVersion]:

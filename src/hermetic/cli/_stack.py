@@ -196,16 +196,14 @@ digests = ["{digest}"]
 
     def write_policy(self, plan: LaunchPlan, broker: Initialised) -> None:
         """Writes ``policy.toml``: exactly this launch, on this simulator, with receipts in that broker's log."""
+        from hermetic.cli._seen import machine_tables
         from hermetic.policy import draft_policy
-        from hermetic.sources.simulator.amd import SIMULATED_MEASUREMENT
 
         machine = self.machine()
-        product = getattr(machine.cpu, "product", "")
         text = draft_policy(
             plan.document,
             profile="development",
-            products=(str(product),),
-            measurements=(SIMULATED_MEASUREMENT.hex(),),
+            tables=machine_tables(machine, now=datetime.now(UTC)),
             simulated_root=machine.root_digest,
             log_keys=(broker.log_key,),
             note="Pins one launch document on one simulated platform.  For trying things.",

@@ -15,7 +15,8 @@ from hermetic.client.clock import FlooredClock
 from hermetic.errors import Malformed, NotAcceptable, NotAuthentic, Unavailable
 from hermetic.identity import AttestationReport, Claims, Purpose, verify_report
 from hermetic.policy import Accepted, Policy, appraise
-from hermetic.verify import AMD_ROOTS
+from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Root
+from hermetic.verify.nvidia import NVIDIA_ROOTS
 
 if TYPE_CHECKING:
     import httpx2
@@ -58,9 +59,20 @@ class Verifier:
         at: datetime | None = None,
     ) -> Claims:
         """Authentic claims, not yet appraised.  ``nonce`` None for a kept report, ``at`` the time to judge it for."""
-        roots = self.policy.roots(allow_simulated=self.allow_simulated) if self.policy else AMD_ROOTS
+        roots: tuple[Root, ...] = (*AMD_ROOTS, *INTEL_ROOTS)
+        device_roots = NVIDIA_ROOTS
+        if self.policy is not None:
+            roots = self.policy.roots(allow_simulated=self.allow_simulated)
+            device_roots = self.policy.device_roots(allow_simulated=self.allow_simulated)
         try:
-            claims = verify_report(report, roots=roots, now=at or self.clock.now(), purpose=purpose, nonce=nonce)
+            claims = verify_report(
+                report,
+                roots=roots,
+                device_roots=device_roots,
+                now=at or self.clock.now(),
+                purpose=purpose,
+                nonce=nonce,
+            )
         except NotAuthentic as error:
             raise _explain_simulation(error, self) from error
         if not claims.simulated:  # a simulator signs any date it likes

@@ -12,6 +12,7 @@ PRODUCTION_PRODUCTS = (Product.GENOA, Product.TURIN)
 """Milan is not one: software alone extracts its chips' root seed (arXiv 2605.12990), so a Milan report can be forged at
 any TCB and no floor helps."""
 
+FileName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Svn = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Hex48 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{96}$")]
@@ -40,12 +41,14 @@ class SnpPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``allow_…`` admits something that is refused otherwise, ``require_…`` refuses what lacks it.  Unknown bits are
     refused unless ``allow_policy_bits`` or ``allow_platform_bits`` names them by number.  ``launch_tcb`` None asks for
-    ``tcb`` there too.  ``require_mitigations`` is a mask over the vectors of report version 5, at launch and now.
+    ``tcb`` there too.  ``require_mitigations`` is a mask over the vectors of report version 5, at launch and now.  What
+    ``chip_ids_file`` lists joins ``chip_ids`` when the policy is loaded.
     """
 
     # SNP 12
     products: tuple[Product, ...] = PRODUCTION_PRODUCTS
     chip_ids: tuple[ChipId, ...] | None = None
+    chip_ids_file: FileName | None = None
     vlek_providers: tuple[str, ...] = ()
     # SNP 11
     measurements: tuple[Hex48, ...] = ()

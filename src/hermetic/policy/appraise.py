@@ -12,7 +12,7 @@ from datetime import timedelta
 from hermetic.errors import HermeticError, NotAcceptable
 from hermetic.identity import Binding, Claims, LaunchDocument
 from hermetic.policy.document import Policy, WorkloadPolicy
-from hermetic.policy.snp import appraise_snp
+from hermetic.policy.hardware import appraise_platform
 from hermetic.verify import Check, Outcome
 from hermetic.wire import Digest
 
@@ -63,10 +63,9 @@ def review(claims: Claims, policy: Policy) -> tuple[Check, ...]:
     """Every check of authenticity and policy, with its outcome: for showing.  Decides nothing."""
     return (
         *claims.checks,
-        _simulation(claims, policy),
         _lifetime(claims, policy),
         *_workload(claims.launch, policy.workload),
-        *appraise_snp(claims.platform, policy.snp),
+        *appraise_platform(claims.platform, claims.devices, policy.platform, at=claims.at),
     )
 
 
@@ -76,22 +75,6 @@ def _refusal(refused: list[Check], checks: tuple[Check, ...]) -> HermeticError:
     error = NotAcceptable("; ".join(words), code=first.name, fix=first.fix)
     error.checks = checks
     return error
-
-
-def _simulation(claims: Claims, policy: Policy) -> Check:
-    """The root that verified decides what is simulated, and the policy must have pinned that very root."""
-    if not claims.simulated:
-        return _check(
-            "policy.simulation", "The hardware is genuine", True, "a vendor's root", claims.platform.root.name
-        )
-    pinned = policy.profile == "development" and claims.platform.root.sha256 == policy.simulated_root
-    return _check(
-        "policy.simulation",
-        "SIMULATED hardware, and this policy pins that simulator",
-        pinned,
-        policy.simulated_root or "no simulated hardware",
-        claims.platform.root.sha256,
-    )
 
 
 def _lifetime(claims: Claims, policy: Policy) -> Check:

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hermetic.evidence import (
-    SEV_SNP,
     FirmwareVersion,
     GuestPolicyFlag,
     PlatformFlag,
@@ -34,11 +33,12 @@ from hermetic.evidence import (
     SnpReport,
     Tcb,
 )
-from hermetic.policy._snp_lint import SnpFinding, lint_snp
+from hermetic.policy._checks import Step, one_of
+from hermetic.policy._snp_lint import lint_snp
 from hermetic.policy._snp_table import PRODUCTION_PRODUCTS, SnpPolicy, TcbFloor
-from hermetic.verify import Check, Outcome, PlatformClaims, SnpClaims
+from hermetic.verify import Check, SnpClaims
 
-__all__ = ["PRODUCTION_PRODUCTS", "SnpFinding", "SnpPolicy", "TcbFloor", "appraise_snp", "lint_snp"]
+__all__ = ["PRODUCTION_PRODUCTS", "SnpPolicy", "TcbFloor", "appraise_snp", "lint_snp"]
 
 # Guest policy flags: the knob, the title of the check, what to do.  An ``allow`` knob wants the flag clear, a
 # ``require`` knob wants it set.
@@ -68,13 +68,8 @@ _PLATFORM_FLAGS = (
 )
 
 
-def appraise_snp(claims: PlatformClaims, policy: SnpPolicy) -> tuple[Check, ...]:
-    """Every check that ``policy`` asks for, passed and failed.  Decides nothing: the caller refuses if one failed.
-
-    Claims of another TEE fail the one check that says so: nothing here could judge the rest.
-    """
-    if not isinstance(claims, SnpClaims):
-        return (_check("tee", "The platform is one that we can judge", "SNP 12", False, SEV_SNP, claims.tee),)
+def appraise_snp(claims: SnpClaims, policy: SnpPolicy) -> tuple[Check, ...]:
+    """Every check that ``policy`` asks for, passed and failed.  Decides nothing: the caller refuses if one failed."""
     report = claims.report
     return (
         *_guest_policy(report, policy),
@@ -87,23 +82,27 @@ def appraise_snp(claims: PlatformClaims, policy: SnpPolicy) -> tuple[Check, ...]
 
 def _guest_policy(report: SnpReport, policy: SnpPolicy) -> Iterator[Check]:
     # 8. What the guest's owner signed up for at launch.
-    section = "SNP 8: AMD 56860, 4.3"
+    step = Step(table="snp", section="SNP 8: AMD 56860, 4.3")
     guest = report.policy
-    yield _check(
+    yield step.check(
         "guest-policy",
         "The guest policy is well formed",
-        section,
         GuestPolicyFlag.RESERVED_ONE in guest.flags,
         "bit 17 set",
         f"0x{guest.to_int():x}",
     )
-    yield from _flags(_GUEST_FLAGS, int(guest.flags), policy, section, where="guest policy")
-    yield _unknown("guest-policy-bits", guest.unknown, policy.allow_policy_bits, "allow_policy_bits", section)
+    yield from _flags(_GUEST_FLAGS, int(guest.flags), policy, step, where="guest policy")
+    yield step.no_other_bits(
+        "guest-policy-bits",
+        "No bit is set whose meaning we do not know",
+        guest.unknown,
+        policy.allow_policy_bits,
+        "allow_policy_bits",
+    )
     if policy.abi_min is not None:
-        yield _check(
+        yield step.check(
             "abi",
             "The guest demands a recent firmware interface",
-            section,
             (guest.abi_major, guest.abi_minor) >= _numbers(policy.abi_min),
             f"at least {policy.abi_min}",
             f"{guest.abi_major}.{guest.abi_minor}",
@@ -113,36 +112,39 @@ def _guest_policy(report: SnpReport, policy: SnpPolicy) -> Iterator[Check]:
 
 def _platform(report: SnpReport, policy: SnpPolicy) -> Iterator[Check]:
     # 9. How the machine is set up now.
-    section, info = "SNP 9: AMD 56860, 7.3", report.platform_info
-    yield from _flags(_PLATFORM_FLAGS, int(info.flags), policy, section, where="platform")
-    yield _unknown("platform-bits", info.unknown, policy.allow_platform_bits, "allow_platform_bits", section)
+    step, info = Step(table="snp", section="SNP 9: AMD 56860, 7.3"), report.platform_info
+    yield from _flags(_PLATFORM_FLAGS, int(info.flags), policy, step, where="platform")
+    yield step.no_other_bits(
+        "platform-bits",
+        "No bit is set whose meaning we do not know",
+        info.unknown,
+        policy.allow_platform_bits,
+        "allow_platform_bits",
+    )
 
 
 def _versions(report: SnpReport, product: Product, policy: SnpPolicy) -> Iterator[Check]:
     # 10. Who asked, and how old everything is.
-    section = "SNP 10: AMD 56860, 2.2 and 7.3"
-    yield _check(
+    step = Step(table="snp", section="SNP 10: AMD 56860, 2.2 and 7.3")
+    yield step.check(
         "report-version",
         "The report is of a version that says enough",
-        section,
         report.version >= policy.report_version_min,
         f"at least {policy.report_version_min}",
         str(report.version),
         "update the platform's SEV firmware",
     )
-    yield _check(
+    yield step.check(
         "vmpl",
         "The report was asked for at the privilege level we expect",
-        section,
         report.vmpl == policy.vmpl,
         str(policy.vmpl),
         str(report.vmpl),
         "set vmpl to the level of the guest's own kernel; below a paravisor it is not 0",
     )
-    yield _check(
+    yield step.check(
         "guest-svn",
         "The guest image is not too old",
-        section,
         report.guest_svn >= policy.guest_svn_min,
         f"at least {policy.guest_svn_min}",
         str(report.guest_svn),
@@ -150,39 +152,40 @@ def _versions(report: SnpReport, product: Product, policy: SnpPolicy) -> Iterato
     )
     reported, committed = report.reported_tcb.decode(product), report.committed_tcb.decode(product)
     current, launch = report.current_tcb.decode(product), report.launch_tcb.decode(product)
-    yield _check(
+    yield step.check(
         "tcb-order",
         "The platform reports no more than it committed to, and runs no less",
-        section,
         committed.covers(reported) and current.covers(committed),
         "reported ≤ committed ≤ current",
         f"reported {reported}; committed {committed}; current {current}",
     )
-    yield from _floor("tcb", "No component of the platform is too old", reported, product, policy.tcb, section)
+    yield from _floor("tcb", "No component of the platform is too old", reported, product, policy.tcb, step)
     at_launch = policy.tcb if policy.launch_tcb is None else policy.launch_tcb
-    yield from _floor("launch-tcb", "None was too old when the guest started", launch, product, at_launch, section)
-    yield from _firmware(report, product, policy, section)
+    yield from _floor("launch-tcb", "None was too old when the guest started", launch, product, at_launch, step)
+    yield from _firmware(report, product, policy, step)
 
 
-def _firmware(report: SnpReport, product: Product, policy: SnpPolicy, section: str) -> Iterator[Check]:
+def _firmware(report: SnpReport, product: Product, policy: SnpPolicy, step: Step) -> Iterator[Check]:
     current, committed = report.current_firmware, report.committed_firmware
     if policy.firmware_min:
         floor = policy.firmware_min.get(product)
-        wanted = None if floor is None else FirmwareVersion(**dict(zip(_FIRMWARE_PARTS, _numbers(floor), strict=True)))
-        yield _check(
+        wanted = (
+            None
+            if floor is None
+            else FirmwareVersion(**dict(zip(("major", "minor", "build"), _numbers(floor), strict=True)))
+        )
+        yield step.check(
             "firmware",
             "The SEV firmware is not too old",
-            section,
             wanted is not None and committed >= wanted,
             f"at least {floor} committed" if floor else f"a floor for {product} in the policy",
             str(committed),
             f"update the platform's SEV firmware, or state firmware_min for {product}",
         )
     if not policy.allow_provisional_firmware:
-        yield _check(
+        yield step.check(
             "provisional-firmware",
             "The SEV firmware is committed: the host cannot roll it back",
-            section,
             current == committed,
             f"current equal to committed {committed}",
             str(current),
@@ -191,10 +194,9 @@ def _firmware(report: SnpReport, product: Product, policy: SnpPolicy, section: s
     if policy.require_mitigations:
         mask = policy.require_mitigations
         vectors = (report.launch_mitigations or 0, report.current_mitigations or 0)
-        yield _check(
+        yield step.check(
             "mitigations",
             "The mitigations we ask for were and are in force",
-            section,
             all(vector & mask == mask for vector in vectors),
             f"0x{mask:x} at launch and now",
             f"0x{vectors[0]:x} at launch, 0x{vectors[1]:x} now",
@@ -204,83 +206,76 @@ def _firmware(report: SnpReport, product: Product, policy: SnpPolicy, section: s
 
 def _guest(report: SnpReport, policy: SnpPolicy) -> Iterator[Check]:
     # 11. Which guest it is.  (host_data is the launch document's, and is bound where that is verified.)
-    section = "SNP 11: AMD 56860, 7.3 and 8"
-    yield _member(
+    step = Step(table="snp", section="SNP 11: AMD 56860, 7.3 and 8")
+    yield step.member(
         "measurement",
         "The guest was started from an image that we pinned",
-        section,
-        report.measurement,
+        report.measurement.hex(),
         policy.measurements,
         "pin it in snp.measurements, if it is what you built",
     )
     if policy.id_key_digests is not None:
-        yield _member(
+        yield step.member(
             "id-key",
             "A key that we pinned signed the guest's identity",
-            section,
-            report.id_key_digest,
+            report.id_key_digest.hex(),
             policy.id_key_digests,
         )
     if policy.author_key_digests is not None:
-        yield _check(
+        yield step.check(
             "author-key",
             "A key that we pinned certified that identity key",
-            section,
             report.author_key_en and report.author_key_digest.hex() in policy.author_key_digests,
-            _one_of(policy.author_key_digests),
+            one_of(policy.author_key_digests),
             report.author_key_digest.hex() if report.author_key_en else "no author key",
         )
     if policy.family_ids is not None:
-        yield _member("family-id", "The guest is of a family we want", section, report.family_id, policy.family_ids)
+        yield step.member("family-id", "The guest is of a family we want", report.family_id.hex(), policy.family_ids)
     if policy.image_ids is not None:
-        yield _member("image-id", "The guest is an image we want", section, report.image_id, policy.image_ids)
+        yield step.member("image-id", "The guest is an image we want", report.image_id.hex(), policy.image_ids)
 
 
 def _hardware(claims: SnpClaims, policy: SnpPolicy) -> Iterator[Check]:
     # 12. Whose hardware it is.
-    section = "SNP 12: AMD 57230"
-    yield _check(
+    step = Step(table="snp", section="SNP 12: AMD 57230")
+    yield step.check(
         "product",
         "The processor is of a line that we want",
-        section,
         claims.product in policy.products,
-        _one_of(policy.products),
+        one_of(policy.products),
         str(claims.product),
         "run on a newer processor, or name the product in snp.products (Milan in a development profile only)",
     )
     if policy.chip_ids is not None:
-        yield _member(
+        yield step.member(
             "chip-id",
             "It is one of the chips we listed",
-            section,
-            claims.chip_id,
+            claims.chip_id.hex(),
             policy.chip_ids,
             "add the chip to snp.chip_ids, if you know where it stands",
         )
     if claims.report.signing_key is not SigningKey.VCEK:
-        yield _check(
+        yield step.check(
             "vlek-provider",
             "The cloud provider that holds the signing key is one we want",
-            section,
             claims.provider in policy.vlek_providers,
-            _one_of(policy.vlek_providers),
+            one_of(policy.vlek_providers),
             claims.provider or "none",
             "name the provider in snp.vlek_providers",
         )
 
 
 def _flags(
-    flags: tuple[tuple[str, int, str], ...], value: int, policy: SnpPolicy, section: str, *, where: str
+    flags: tuple[tuple[str, int, str], ...], value: int, policy: SnpPolicy, step: Step, *, where: str
 ) -> Iterator[Check]:
     for knob, flag, title in flags:
         wanted = knob.startswith("require_")
         if getattr(policy, knob) is not wanted:
             continue  # allowed, or not required: nothing is asked, so nothing is claimed
         is_set = bool(value & flag)
-        yield _check(
+        yield step.check(
             f"{where.replace(' ', '-')}.{knob.partition('_')[2].replace('_', '-')}",
             title,
-            section,
             is_set is wanted,
             f"{where} bit {flag.bit_length() - 1} {'set' if wanted else 'clear'}",
             "set" if is_set else "clear",
@@ -288,29 +283,15 @@ def _flags(
         )
 
 
-def _unknown(name: str, unknown: int, allowed: tuple[int, ...], knob: str, section: str) -> Check:
-    bits = [bit for bit in range(64) if unknown >> bit & 1]
-    return _check(
-        name,
-        "No bit is set whose meaning we do not know",
-        section,
-        set(bits) <= set(allowed),
-        f"none but {', '.join(map(str, allowed))}" if allowed else "none",
-        ", ".join(f"bit {bit}" for bit in bits) or "none",
-        f"find out what the bit means; then name it: {knob} = [{', '.join(map(str, sorted({*bits, *allowed})))}]",
-    )
-
-
 def _floor(
-    name: str, title: str, got: Tcb, product: Product, floors: Mapping[Product, TcbFloor], section: str
+    name: str, title: str, got: Tcb, product: Product, floors: Mapping[Product, TcbFloor], step: Step
 ) -> Iterator[Check]:
     if not floors:
         return  # only a development profile may ask for nothing here
     floor = floors[product].tcb() if product in floors else None
-    yield _check(
+    yield step.check(
         name,
         title,
-        section,
         floor is not None and got.covers(floor),
         f"at least {floor}" if floor else f"a floor for {product} in the policy",
         str(got),
@@ -318,28 +299,5 @@ def _floor(
     )
 
 
-def _member(name: str, title: str, section: str, got: bytes, wanted: tuple[str, ...], fix: str = "") -> Check:
-    return _check(name, title, section, got.hex() in wanted, _one_of(wanted), got.hex() or "masked", fix)
-
-
-def _check(name: str, title: str, section: str, good: bool, expected: str, got: str, fix: str = "") -> Check:
-    return Check(
-        name=f"policy.snp.{name}",
-        title=title,
-        outcome=Outcome.PASS if good else Outcome.FAIL,
-        expected=expected,
-        got=got,
-        section=section,
-        fix="" if good else fix,
-    )
-
-
-_FIRMWARE_PARTS = ("major", "minor", "build")
-
-
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
-
-
-def _one_of(values: tuple[str, ...]) -> str:
-    return " or ".join(values) or "nothing pinned"
