@@ -24,8 +24,8 @@ import dcap_qvl
 from hermetic.evidence import TDX, EvidenceBundle
 from hermetic.verify import INTEL_ROOTS, verify
 from hermetic.verify._dcap_collateral import _require_signed
+from hermetic.verify.chain import require_issued, require_listed_by
 from hermetic.verify.intel_collateral import load_qe_identity, load_tcb_info
-from hermetic.verify.intel_x509 import require_p256_issued, require_p256_listed_by
 from hermetic.verify.x509 import load_certificate, load_crl
 
 VECTORS = Path(os.environ.get("HERMETIC_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
@@ -37,8 +37,8 @@ _REMEMBERING = (
     load_tcb_info,
     load_qe_identity,
     _require_signed,
-    require_p256_issued,
-    require_p256_listed_by,
+    require_issued,
+    require_listed_by,
 )
 
 

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from hermetic.evidence.nvidia import DeviceBundle, certificates_from_pem
-from hermetic.verify import _nvidia_x509, ocsp, rim, x509
+from hermetic.verify import chain, ocsp, rim, x509
 from hermetic.verify.nvidia import NVIDIA_ROOTS, verify_device
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -34,8 +34,8 @@ _REMEMBERING = (
     ocsp._require_signed,
     rim._read,
     rim._require_signature,
-    _nvidia_x509._require_issued,
-    _nvidia_x509.require_listed_by,
+    chain.require_issued,
+    chain.require_listed_by,
 )
 
 

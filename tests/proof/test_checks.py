@@ -16,7 +16,7 @@ from vectors import needs_vectors
 
 SAMPLE = {
     "hermetic.verify.snp:_check_signing_key: raise": "tests/verify/test_snp_twins.py",
-    "hermetic.verify.x509:require_valid: raise": "tests/verify/test_snp_twins.py",
+    "hermetic.verify.chain:require_valid: raise": "tests/verify/test_snp_twins.py",
     "hermetic.evidence.snp:SnpReport.from_bytes: raise": "tests/evidence/test_snp_report.py",
     "hermetic.identity.report:verify_report: call": "tests/identity/test_report.py",
     "hermetic.policy.appraise:review: returned": "tests/policy/test_appraise.py",

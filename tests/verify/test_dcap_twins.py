@@ -19,7 +19,7 @@ from hermetic.verify import INTEL_ROOTS, IntelClaims, Outcome, TcbStatus, simula
 from hermetic.verify._checks import Check, Checklist
 from hermetic.verify._dcap_collateral import Collateral
 from hermetic.verify._dcap_opinion import check_opinion
-from hermetic.verify.intel_x509 import require_p256_issued
+from hermetic.verify.chain import INTEL_PLATFORM, require_issued
 from hermetic.verify.x509 import load_certificate
 from intel_forge import (
     CA,
@@ -300,8 +300,10 @@ def test_an_authority_on_another_curve_signs_nothing() -> None:
     name = "an authority"
     authority = replace(ROOT, name=name, issuer=name, issuer_key="other", public_key=P384_KEY.public_key())
     with pytest.raises(NotAuthentic, match="not on P-256"):
-        require_p256_issued(
-            load_certificate(PCK.sign(INTEL.keys), "PCK"), load_certificate(authority.sign(INTEL.keys), "authority")
+        require_issued(
+            load_certificate(replace(PCK, issuer=name).sign(INTEL.keys), "PCK"),
+            load_certificate(authority.sign(INTEL.keys), "authority"),
+            INTEL_PLATFORM,
         )
 
 

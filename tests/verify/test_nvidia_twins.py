@@ -20,7 +20,7 @@ from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
 from hermetic.evidence.nvidia import DeviceBundle, FeatureMode
 from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Outcome
 from hermetic.verify._nvidia_dice import leaf_fwid
-from hermetic.verify._nvidia_x509 import require_listed_by
+from hermetic.verify.chain import NVIDIA, require_listed_by
 from hermetic.verify.nvidia import (
     NVIDIA_ROOTS,
     Architecture,
@@ -371,7 +371,7 @@ def test_a_list_of_identities_that_holds_something_else() -> None:
     at = good.index(b"\xa6") + 2  # the list's length takes one byte here
     assert leaf_fwid({"2.23.133.5.4.1.1": good}) == FWID
     assert good[at] == 0x30
-    with pytest.raises(Malformed, match="something else"):
+    with pytest.raises(Malformed, match="another type"):
         leaf_fwid({"2.23.133.5.4.1.1": good[:at] + b"\x31" + good[at + 1 :]})
 
 
@@ -445,9 +445,9 @@ def test_an_issuer_that_may_not_sign_lists() -> None:
 
 def test_a_list_is_its_issuers() -> None:
     issuer, other = (load_certificate(entry.der, "test") for entry in device_chain()[2:4])
-    require_listed_by(load_crl(revocation_list(device_chain()[2])), issuer)
+    require_listed_by(load_crl(revocation_list(device_chain()[2])), issuer, NVIDIA)
     with pytest.raises(NotAuthentic, match="is not NVIDIA GH100 Identity's"):
-        require_listed_by(load_crl(revocation_list(device_chain()[2])), other)
+        require_listed_by(load_crl(revocation_list(device_chain()[2])), other, NVIDIA)
 
 
 def test_answers_repeat_the_nonce_that_was_asked() -> None:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 
 from hermetic.errors import NotAuthentic
 from hermetic.verify._checks import Checklist
 from hermetic.verify._dcap_pem import certificates_from_pem
-from hermetic.verify.intel_pck import PckIdentity
-from hermetic.verify.intel_x509 import p256_key, require_end_entity, require_p256_issued, require_p256_listed_by
-from hermetic.verify.roots import Root
-from hermetic.verify.x509 import (
-    Certificate,
-    RevocationList,
-    load_certificate,
-    load_crl,
+from hermetic.verify.chain import (
+    INTEL_PLATFORM,
+    require_authority,
     require_current,
+    require_issued,
+    require_leaf,
+    require_listed_by,
+    require_pinned,
+    require_same,
     require_unrevoked,
-    require_uses,
     require_valid,
 )
+from hermetic.verify.intel_pck import PckIdentity
+from hermetic.verify.roots import Root, names_of
+from hermetic.verify.x509 import Certificate, RevocationList, load_certificate, load_crl
 
-ROOT_NAME = "Intel SGX Root CA"
-_CA_NAMES = ("Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA")
-_PCK_NAME = "Intel SGX PCK Certificate"
 _SECTION_CHAIN, _SECTION_REVOKED = "DCAP 2: Intel DCAP, 4.1.2.4.1 to 4", "DCAP 7: Intel DCAP, 4.1.2.4.5 to 7"
 
 
@@ -71,34 +69,22 @@ def _exactly(count: int, pem: bytes, what: str) -> tuple[bytes, ...]:
     return ders
 
 
-def require_same_root(root: Certificate, pinned: Certificate) -> None:
-    """A second chain of the same evidence ends where the first one did."""
-    if not hmac.compare_digest(root.digest, pinned.digest):
-        raise NotAuthentic(f"a chain that ends at another {root.common_name}")
-
-
 def check_chain(checks: Checklist, chain: PckChain, roots: tuple[Root, ...], now: datetime) -> Root:
     """DCAP 2.  The root that the caller pinned, and that ``chain`` ends at."""
-    root = next((root for root in roots if hmac.compare_digest(root.sha256, chain.root.digest)), None)
     with checks.step(
         "dcap.chain.root",
         "The chain starts at a root that we pinned",
         section=_SECTION_CHAIN,
-        expected=" or ".join(f"{root.name} {root.sha256[:19]}…" for root in roots),
+        expected=names_of(roots),
         got=f"{chain.root.common_name} {chain.root.digest[:19]}…",
-        fix="this evidence is another vendor's, or a simulator's that the policy does not pin",
     ):
-        if root is None or chain.root.common_name != ROOT_NAME:
-            raise NotAuthentic(f"{chain.root.common_name} {chain.root.digest}")
-        p256_key(chain.root)
-        require_uses(chain.root, path_length=1, signs_crls=True)
-    assert root is not None  # noqa: S101 - the step above refused
-
+        root = require_pinned(chain.root, roots)
+        require_authority(chain.root, INTEL_PLATFORM, below=1)
     with checks.step(
         "dcap.chain.issuer",
         "The root signed the authority of this kind of platform",
         section=_SECTION_CHAIN,
-        expected=f"{' or '.join(_CA_NAMES)} signed by {ROOT_NAME}",
+        expected=f"the authority of platforms or of processors, signed by {chain.root.common_name}",
         got=chain.issuer.common_name,
     ):
         _require_ca(chain.issuer, chain.root)
@@ -106,12 +92,10 @@ def check_chain(checks: Checklist, chain: PckChain, roots: tuple[Root, ...], now
         "dcap.chain.pck",
         "That authority signed the certificate of this platform",
         section=_SECTION_CHAIN,
-        expected=f"{_PCK_NAME} signed by {chain.issuer.common_name}",
+        expected=f"a platform's certificate signed by {chain.issuer.common_name}",
     ):
-        if chain.pck.common_name != _PCK_NAME:
-            raise NotAuthentic(chain.pck.common_name)
-        require_end_entity(chain.pck)
-        require_p256_issued(chain.pck, chain.issuer)
+        require_leaf(chain.pck, INTEL_PLATFORM)
+        require_issued(chain.pck, chain.issuer, INTEL_PLATFORM)
     with checks.step(
         "dcap.validity",
         "Every certificate of the platform is valid at this time",
@@ -119,8 +103,7 @@ def check_chain(checks: Checklist, chain: PckChain, roots: tuple[Root, ...], now
         expected=f"valid at {now:%Y-%m-%d %H:%M} UTC",
         fix="check the clock",
     ):
-        for certificate in (chain.root, chain.issuer, chain.pck):
-            require_valid(certificate, now)
+        require_valid(now, chain.root, chain.issuer, chain.pck)
     return root
 
 
@@ -129,31 +112,30 @@ def check_revocation(
 ) -> None:
     """DCAP 7.  ``signers`` sign collateral; the root's list covers them too.  No lists: recorded as not performed."""
     name, title = "dcap.revocation", "No certificate of the chains is revoked"
-    expected = f"the lists of {ROOT_NAME} and {chain.issuer.common_name}, holding at {now:%Y-%m-%d %H:%M} UTC"
+    names = f"{chain.root.common_name} and {chain.issuer.common_name}"
+    expected = f"the lists of {names}, holding at {now:%Y-%m-%d %H:%M} UTC"
     fix = "fetch pckcrl and rootcacrl from https://api.trustedservices.intel.com/sgx/certification/v4"
     if lists is None:
         checks.not_performed(name, title, section=_SECTION_REVOKED, expected=expected, got="no lists", fix=fix)
         return
     with checks.step(name, title, section=_SECTION_REVOKED, expected=expected, got="on no list", fix=fix):
-        require_p256_listed_by(lists.root_crl, chain.root)
+        require_listed_by(lists.root_crl, chain.root, INTEL_PLATFORM)
         require_current(lists.root_crl, now)
         # The list's issuer comes with a chain of its own: certificates of one authority may be renewed.
-        require_same_root(lists.pck_crl_root, chain.root)
+        require_same(lists.pck_crl_root, chain.root)
         if lists.pck_crl_issuer.subject != chain.issuer.subject:
             raise NotAuthentic(f"the list of {lists.pck_crl_issuer.common_name}")
         _require_ca(lists.pck_crl_issuer, chain.root)
-        require_valid(lists.pck_crl_issuer, now)
-        require_p256_listed_by(lists.pck_crl, lists.pck_crl_issuer)
+        require_valid(now, lists.pck_crl_issuer)
+        require_listed_by(lists.pck_crl, lists.pck_crl_issuer, INTEL_PLATFORM)
         require_current(lists.pck_crl, now)
         require_unrevoked(lists.root_crl, chain.issuer, lists.pck_crl_issuer, *signers)
         require_unrevoked(lists.pck_crl, chain.pck)
 
 
 def _require_ca(issuer: Certificate, root: Certificate) -> None:
-    if issuer.common_name not in _CA_NAMES:
-        raise NotAuthentic(issuer.common_name)
-    require_p256_issued(issuer, root)
-    require_uses(issuer, path_length=0, signs_crls=True)
+    require_authority(issuer, INTEL_PLATFORM, below=0)
+    require_issued(issuer, root, INTEL_PLATFORM)
 
 
 def load_revocation(endorsements: dict[str, bytes]) -> Revocation:

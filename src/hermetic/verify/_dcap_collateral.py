@@ -7,13 +7,13 @@ from datetime import datetime
 from functools import lru_cache
 
 from hermetic.errors import NotAuthentic
+from hermetic.verify._algorithms import ECDSA_P256
 from hermetic.verify._checks import Checklist
-from hermetic.verify._dcap_chain import PckChain, pair_from_pem, require_same_root
+from hermetic.verify._dcap_chain import PckChain, pair_from_pem
+from hermetic.verify.chain import INTEL_COLLATERAL, require_issued, require_leaf, require_same, require_valid
 from hermetic.verify.intel_collateral import QeIdentity, Signed, TcbInfo, load_qe_identity, load_tcb_info
-from hermetic.verify.intel_x509 import p256_key, require_end_entity, require_p256, require_p256_issued
-from hermetic.verify.x509 import Certificate, require_valid
+from hermetic.verify.x509 import Certificate
 
-_SIGNER_NAME = "Intel SGX TCB Signing"
 _SECTION, _SECTION_MATCH = "DCAP 5: Intel PCS, v4", "DCAP 6: Intel DCAP, 4.1.2.4.9 and 10"
 _REMEMBERED = 64
 _QE_OF = {"SGX": "QE", "TDX": "TD_QE"}
@@ -61,14 +61,12 @@ def check_collateral(checks: Checklist, collateral: Collateral, chain: PckChain,
             f"dcap.{name}.signature",
             f"Intel signed exactly this {title}",
             section=_SECTION,
-            expected=f"ECDSA P-256 by {_SIGNER_NAME}, valid at {now:%Y-%m-%d %H:%M} UTC",
+            expected=f"ECDSA P-256 by a signer of collateral, valid at {now:%Y-%m-%d %H:%M} UTC",
         ):
-            require_same_root(root, chain.root)
-            if signer.common_name != _SIGNER_NAME:
-                raise NotAuthentic(signer.common_name)
-            require_end_entity(signer)
-            require_p256_issued(signer, chain.root)
-            require_valid(signer, now)
+            require_same(root, chain.root)
+            require_leaf(signer, INTEL_COLLATERAL)
+            require_issued(signer, chain.root, INTEL_COLLATERAL)
+            require_valid(now, signer)
             _require_signed(signed, signer)
         first, last = signed.value.issue_date, signed.value.next_update
         with checks.step(
@@ -98,4 +96,4 @@ def check_collateral(checks: Checklist, collateral: Collateral, chain: PckChain,
 @lru_cache(_REMEMBERED)
 def _require_signed(signed: Signed[TcbInfo] | Signed[QeIdentity], signer: Certificate) -> None:
     """``signer`` signed the document's exact bytes.  That it did is remembered, as of certificates; a refusal never."""
-    require_p256(p256_key(signer), signed.body, signed.signature)
+    ECDSA_P256.require_raw(signer.public_key, signed.body, signed.signature)

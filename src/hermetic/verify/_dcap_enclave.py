@@ -6,10 +6,10 @@ import hmac
 
 from hermetic.errors import NotAuthentic
 from hermetic.evidence import EnclaveReport, SgxQuote, TdxQuote
+from hermetic.verify._algorithms import ECDSA_P256
 from hermetic.verify._checks import Checklist
 from hermetic.verify._dcap_chain import PckChain
 from hermetic.verify.intel_collateral import QeIdentity
-from hermetic.verify.intel_x509 import p256_key, p256_key_from_point, require_p256
 from hermetic.wire import sha256
 
 _SECTION, _SECTION_IDENTITY = "DCAP 3: Intel DCAP, 4.1.2.4.12 and 13", "DCAP 8: Intel DCAP, 4.1.2.4.14 and 15"
@@ -25,7 +25,7 @@ def check_signatures(checks: Checklist, quote: SgxQuote | TdxQuote, chain: PckCh
         section=_SECTION,
         expected="ECDSA P-256 by the platform's certified key over the enclave's report",
     ):
-        require_p256(p256_key(chain.pck), signature.qe_report_bytes, signature.qe_report_signature)
+        ECDSA_P256.require_raw(chain.pck.public_key, signature.qe_report_bytes, signature.qe_report_signature)
     with checks.step(
         "dcap.qe-report.key",
         "The quoting enclave vouches for the attestation key",
@@ -43,7 +43,8 @@ def check_signatures(checks: Checklist, quote: SgxQuote | TdxQuote, chain: PckCh
         section="DCAP 4: Intel DCAP, 4.1.2.4.16",
         expected="ECDSA P-256 over header and body",
     ):
-        require_p256(p256_key_from_point(signature.attestation_key), quote.signed_bytes(), signature.signature)
+        key = ECDSA_P256.key_from_point(signature.attestation_key)
+        ECDSA_P256.require_raw(key, quote.signed_bytes(), signature.signature)
 
 
 def check_enclave(checks: Checklist, report: EnclaveReport, identity: QeIdentity) -> None:

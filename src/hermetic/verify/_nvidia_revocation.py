@@ -8,9 +8,9 @@ from datetime import datetime
 
 from hermetic.errors import NotAuthentic
 from hermetic.verify._checks import Checklist
-from hermetic.verify._nvidia_x509 import require_listed_by
+from hermetic.verify.chain import NVIDIA, require_current, require_listed_by, require_unrevoked
 from hermetic.verify.ocsp import OcspAnswer, is_about, load_ocsp, require_good
-from hermetic.verify.x509 import Certificate, RevocationList, load_crl, require_current, require_unrevoked
+from hermetic.verify.x509 import Certificate, RevocationList, load_crl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Revocation:
                 require_good(answer, subject, issuer, now, nonce=self.nonce)
         for crl in self.lists:
             if crl.issuer == issuer.subject:
-                require_listed_by(crl, issuer)
+                require_listed_by(crl, issuer, NVIDIA)
                 require_current(crl, now)
                 require_unrevoked(crl, subject)
 

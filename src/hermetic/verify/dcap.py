@@ -132,8 +132,8 @@ def _dates(chain: PckChain, collateral: Collateral, lists: Revocation | None) ->
     certificates = (chain.root, chain.issuer, chain.pck, *collateral.signers)
     crls = () if lists is None else (lists.root_crl, lists.pck_crl)
     return (
-        *(certificate.parsed.not_valid_before_utc for certificate in certificates),
-        *(crl.parsed.last_update_utc for crl in crls),
+        *(certificate.not_before for certificate in certificates),
+        *(crl.this_update for crl in crls),
         collateral.tcb_info.value.issue_date,
         collateral.qe_identity.value.issue_date,
     )

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hermetic.errors import Malformed
-from hermetic.verify._dcap_der import Node, oid_body, read_der
+from hermetic.verify._der import ENUMERATED, INTEGER, OCTETS, Node, read_der
 
 SGX_EXTENSION = "1.2.840.113741.1.13.1"
 _PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION = (f"{SGX_EXTENSION}.{n}" for n in range(1, 8))
 _COMPONENTS = tuple(f"{_TCB}.{n}" for n in range(1, 17))
 _PCESVN, _CPUSVN = f"{_TCB}.17", f"{_TCB}.18"
-_INTEGER, _OCTETS, _ENUMERATED, _BOOLEAN, _SEQUENCE, _OID = 0x02, 0x04, 0x0A, 0x01, 0x30, 0x06
+_FLAGS = tuple(f"{_CONFIGURATION}.{n}" for n in (1, 2, 3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +48,15 @@ class PckIdentity:
         fields = _members(read_der(extensions[SGX_EXTENSION]), required=(_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE))
         tcb = _members(fields[_TCB], required=(*_COMPONENTS, _PCESVN, _CPUSVN))
         configuration = _members(fields[_CONFIGURATION], required=()) if _CONFIGURATION in fields else {}
-        flags = [_boolean(configuration[oid]) if oid in configuration else None for oid in _FLAGS]
+        flags = [configuration[oid].boolean() if oid in configuration else None for oid in _FLAGS]
         return cls(
             fmspc=_octets(fields[_FMSPC], 6),
             pce_id=_octets(fields[_PCEID], 2),
             ppid=_octets(fields[_PPID], 16),
             cpu_svn=_octets(tcb[_CPUSVN], 16),
-            pce_svn=_number(tcb[_PCESVN], _INTEGER, most=0xFFFF),
-            components=tuple(_number(tcb[oid], _INTEGER, most=0xFF) for oid in _COMPONENTS),
-            sgx_type=_number(fields[_SGX_TYPE], _ENUMERATED, most=0xFF),
+            pce_svn=_number(tcb[_PCESVN], INTEGER, most=0xFFFF),
+            components=tuple(_number(tcb[oid], INTEGER, most=0xFF) for oid in _COMPONENTS),
+            sgx_type=_number(fields[_SGX_TYPE], ENUMERATED, most=0xFF),
             platform_instance_id=_octets(fields[_INSTANCE], 16) if _INSTANCE in fields else None,
             dynamic_platform=flags[0],
             cached_keys=flags[1],
@@ -66,37 +66,24 @@ class PckIdentity:
 
 def _members(node: Node, *, required: tuple[str, ...]) -> dict[str, Node]:
     """SEQUENCE OF SEQUENCE { identifier, value }, each identifier once."""
-    members: dict[bytes, Node] = {}
-    for entry in node.children(_SEQUENCE):
-        pair = entry.children(_SEQUENCE)
-        if len(pair) != 2 or pair[0].tag != _OID or pair[0].content in members:
+    members: dict[str, Node] = {}
+    for entry in node.children():
+        pair = entry.children()
+        if len(pair) != 2 or (oid := pair[0].oid()) in members:
             raise Malformed("PCK certificate: expected pairs of an identifier and a value, each identifier once")
-        members[pair[0].content] = pair[1]
-    named = {oid: members[body] for body, oid in _KNOWN.items() if body in members}
-    if missing := [oid for oid in required if oid not in named]:
+        members[oid] = pair[1]
+    if missing := [oid for oid in required if oid not in members]:
         raise Malformed(f"PCK certificate: {missing[0]} is missing")
-    return named
-
-
-_FLAGS = tuple(f"{_CONFIGURATION}.{n}" for n in (1, 2, 3))
-_FIELDS = (_PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION)
-_KNOWN = {oid_body(oid): oid for oid in (*_FIELDS, *_COMPONENTS, _PCESVN, _CPUSVN, *_FLAGS)}
+    return members
 
 
 def _octets(node: Node, length: int) -> bytes:
-    if node.tag != _OCTETS or len(node.content) != length:
+    if len(octets := node.require(OCTETS)) != length:
         raise Malformed(f"PCK certificate: expected {length} bytes")
-    return node.content
+    return octets
 
 
 def _number(node: Node, tag: int, *, most: int) -> int:
-    number = int.from_bytes(node.content, "big")
-    if node.tag != tag or not 1 <= len(node.content) <= 3 or node.content[0] & 0x80 or number > most:
+    if not 0 <= (number := node.number(tag)) <= most:
         raise Malformed(f"PCK certificate: expected a number from 0 to {most}")
     return number
-
-
-def _boolean(node: Node) -> bool:
-    if node.tag != _BOOLEAN or node.content not in (b"\x00", b"\xff"):
-        raise Malformed("PCK certificate: expected true or false")
-    return node.content == b"\xff"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hermetic.errors import Malformed
 from hermetic.evidence import Product, Tcb
+from hermetic.verify._der import IA5, read_der
 
 _AMD = "1.3.6.1.4.1.3704.1."
 _STRUCT_VERSION, _PRODUCT, _HWID, _CSP_ID = (f"{_AMD}{n}" for n in (1, 2, 4, 5))
@@ -91,10 +92,8 @@ def _hwid(value: bytes, length: int) -> bytes:
 
 
 def _integer(extensions: Mapping[str, bytes], oid: str) -> int:
-    """A DER INTEGER from 0 to 255."""
-    value = extensions.get(oid, b"")
-    number = int.from_bytes(value[2:], "big")
-    if number > 255 or value != _der_integer(number):
+    number = read_der(extensions.get(oid, b"")).number()
+    if not 0 <= number <= 255:
         raise Malformed(f"AMD certificate: expected a number from 0 to 255 in {oid}")
     return number
 
@@ -105,14 +104,11 @@ def _der_integer(number: int) -> bytes:
 
 
 def _ia5_string(extensions: Mapping[str, bytes], oid: str) -> str:
-    """A DER IA5String of 1 to 127 printable characters."""
-    value = extensions.get(oid, b"")
-    content = value[2:]
-    if len(value) < 3 or value[:2] != bytes((0x16, len(content) & 0xFF)) or len(content) > 127:
-        raise Malformed(f"AMD certificate: expected a short string in {oid}")
-    if not content.isascii() or not content.decode("ascii").isprintable():
-        raise Malformed(f"AMD certificate: expected printable text in {oid}")
-    return content.decode("ascii")
+    node = read_der(extensions.get(oid, b""))
+    text = node.text()
+    if node.tag != IA5 or not 1 <= len(text) <= 127 or not text.isprintable():
+        raise Malformed(f"AMD certificate: expected a short and printable text in {oid}")
+    return text
 
 
 def _der_ia5_string(text: str) -> bytes:

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 
 from hermetic.errors import Misconfigured, NotAuthentic
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
+from hermetic.verify._algorithms import ECDSA_P384
 from hermetic.verify._checks import Checklist
 from hermetic.verify._nvidia_claims import DeviceClaims
 from hermetic.verify._nvidia_dice import leaf_fwid
@@ -27,10 +28,10 @@ from hermetic.verify._nvidia_golden import check_golden, check_no_conflict
 from hermetic.verify._nvidia_machine import check_machine
 from hermetic.verify._nvidia_model import Architecture, Model, RimNames, model_of, require_report_of, rim_names
 from hermetic.verify._nvidia_revocation import Revocation, check_revocation
-from hermetic.verify._nvidia_x509 import require_chain
+from hermetic.verify.chain import NVIDIA, require_chain, require_pinned, require_valid
 from hermetic.verify.rim import RimClaims, verify_rim
-from hermetic.verify.roots import NVIDIA_ROOTS, NvidiaRoots, Root, simulated_nvidia_roots
-from hermetic.verify.x509 import Certificate, load_certificate, require_ecdsa_p384, require_valid
+from hermetic.verify.roots import NVIDIA_ROOTS, NvidiaRoots, Root, names_of, simulated_nvidia_roots
+from hermetic.verify.x509 import Certificate, load_certificate
 
 __all__ = [
     "NVIDIA_ROOTS",
@@ -48,7 +49,7 @@ __all__ = [
 
 _CHAIN = ("leaf", "boot ROM", "provisioner", "identity", "root")
 _REVOCABLE = {1: "brom", 2: "provisioner", 3: "identity"}
-_SIGNATURE, _SCALAR = 96, 48
+_SIGNATURE = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +123,13 @@ def verify_device(
     driver, firmware = _verify_manifests(checks, bundle, report, model, names, asked)  # 6 and 7
     _check_measurements(checks, report, model, driver, firmware)  # 8
     manifests = tuple(made for made in (driver, firmware) if made is not None)
-    own_dates = tuple(certificate.parsed.not_valid_before_utc for certificate in chain)
+    own_dates = tuple(certificate.not_before for certificate in chain)
     return DeviceClaims(
         device=bundle.device,
         root=root,
         manifest_roots=tuple(made.root for made in manifests),
         model=model,
-        ueid=str(chain[0].parsed.serial_number),
+        ueid=str(chain[0].serial_number),
         report=report,
         rim_names=names,
         dates=(*own_dates, *(date for made in manifests for date in made.dates)),
@@ -166,18 +167,14 @@ def _check_chain(
     # 2. The leaf leads to a root that the caller pinned.  The root that came along only says which one that could be.
     section = "NVIDIA 2: RFC 5280, 6.1"
     last = chain[-1]
-    root = next((root for root in asked.roots.device if hmac.compare_digest(root.sha256, last.digest)), None)
     with checks.step(
         "nvidia.chain.root",
         "The chain ends at a root that we pinned",
         section=section,
-        expected=" or ".join(f"{root.name} {root.sha256[:19]}…" for root in asked.roots.device),
+        expected=names_of(asked.roots.device),
         got=f"{last.common_name} {last.digest[:19]}…",
-        fix="this evidence is another vendor's, or a simulator's that the policy does not pin",
     ):
-        if root is None:
-            raise NotAuthentic(f"{last.common_name} {last.digest}")
-    assert root is not None  # noqa: S101 - the step above refused
+        root = require_pinned(last, asked.roots.device)
     with checks.step(
         "nvidia.chain",
         "Each authority on the way was entitled to name the next, and did",
@@ -185,7 +182,7 @@ def _check_chain(
         expected="authorities of sufficient depth, ECDSA P-384 with SHA-384",
         got=" ← ".join(certificate.common_name for certificate in chain),
     ):
-        require_chain(chain)
+        require_chain(chain, NVIDIA)
     with checks.step(
         "nvidia.validity",
         "Every certificate is valid at this time",
@@ -193,8 +190,7 @@ def _check_chain(
         expected=f"valid at {asked.now:%Y-%m-%d %H:%M} UTC",
         fix="check the clock",
     ):
-        for certificate in chain:
-            require_valid(certificate, asked.now)
+        require_valid(asked.now, *chain)
     with checks.step(
         "nvidia.model",
         "The report is one of the model that the certificates name",
@@ -234,8 +230,7 @@ def _check_signature(checks: Checklist, report: NvidiaReport, leaf: Certificate,
         section="NVIDIA 5: DMTF DSP0274, 10.11",
         expected="ECDSA P-384 with SHA-384 over everything before the signature",
     ):
-        r, s = (int.from_bytes(half, "big") for half in (report.signature[:_SCALAR], report.signature[_SCALAR:]))
-        require_ecdsa_p384(leaf.public_key, evidence[:-_SIGNATURE], r=r, s=s)
+        ECDSA_P384.require_raw(leaf.public_key, evidence[:-_SIGNATURE], report.signature)
 
 
 def _verify_manifests(

@@ -16,29 +16,29 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hermetic.errors import Malformed, NotAuthentic
-from hermetic.verify.x509 import Certificate
+from hermetic.verify.chain import NVIDIA, require_issued, require_valid
+from hermetic.verify.x509 import Certificate, extended_uses, load_certificate
 
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 _REMEMBERED = 64
 # SHA-1 only ever names a certificate here; what it names is then compared by serial number and signed by its issuer.
 _NAMING_HASHES = (hashes.SHA1, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _SIGNING_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-_UNDERSTOOD = {ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OcspAnswer:
     """One answer about one certificate; nothing in it is believed.  Compared by identity.
 
-    ``nonce`` is the one it repeats, None where it carries none.
+    ``nonce`` is the one it repeats, None where it carries none.  ``responders`` are the certificates that came along.
     """
 
     parsed: ocsp.OCSPResponse = field(repr=False)
     nonce: bytes | None
-    responders: tuple[x509.Certificate, ...] = field(repr=False)
+    responders: tuple[Certificate, ...] = field(repr=False)
 
 
 @lru_cache(_REMEMBERED)
@@ -51,14 +51,18 @@ def load_ocsp(der: bytes) -> OcspAnswer:
         singles, extensions = list(parsed.responses), list(parsed.extensions)
         _ = parsed.hash_algorithm, parsed.signature_hash_algorithm, parsed.certificate_status, parsed.serial_number
         critical = any(entry.critical for entry in (*extensions, *parsed.single_extensions))
-        responders = tuple(parsed.certificates)
+        responders = [responder.public_bytes(serialization.Encoding.DER) for responder in parsed.certificates]
         _require_whole_bits(der, parsed.signature)
     except _UNREADABLE as error:
         raise Malformed("OCSP: not an answer that can be read") from error
     if len(singles) != 1 or critical:
         raise Malformed("OCSP: expected an answer about one certificate, without critical extensions")
     nonces = [entry.value.nonce for entry in extensions if isinstance(entry.value, x509.OCSPNonce)]
-    return OcspAnswer(parsed=parsed, nonce=nonces[0] if nonces else None, responders=responders)
+    return OcspAnswer(
+        parsed=parsed,
+        nonce=nonces[0] if nonces else None,
+        responders=tuple(load_certificate(responder, "OCSP responder") for responder in responders),
+    )
 
 
 def is_about(answer: OcspAnswer, subject: Certificate, issuer: Certificate) -> bool:
@@ -67,8 +71,8 @@ def is_about(answer: OcspAnswer, subject: Certificate, issuer: Certificate) -> b
     if not isinstance(algorithm, _NAMING_HASHES) or not isinstance(issuer.public_key, ec.EllipticCurvePublicKey):
         return False
     return (
-        parsed.serial_number == subject.parsed.serial_number
-        and parsed.issuer_name_hash == _hash(algorithm, issuer.subject.public_bytes())
+        parsed.serial_number == subject.serial_number
+        and parsed.issuer_name_hash == _hash(algorithm, issuer.subject)
         and parsed.issuer_key_hash == _hash(algorithm, _point(issuer.public_key))
     )
 
@@ -94,7 +98,7 @@ def require_good(
     # 4. The issuer said it, or somebody whom the issuer named for it and who may speak now.
     responder = _responder(answer, issuer)
     if responder is not None:
-        _require_valid(responder, now)
+        require_valid(now, responder)
     _require_signed(answer, issuer, responder)
     # 5. Good is good; revoked, on hold and unknown are not.
     status = answer.parsed.certificate_status
@@ -105,30 +109,31 @@ def require_good(
         raise NotAuthentic(f"its issuer does not know {subject.common_name}")
 
 
-def _responder(answer: OcspAnswer, issuer: Certificate) -> x509.Certificate | None:
+def _responder(answer: OcspAnswer, issuer: Certificate) -> Certificate | None:
     """The delegate that signed, by the answer's own word; None where that is the issuer itself."""
     name, key_hash = answer.parsed.responder_name, answer.parsed.responder_key_hash
 
-    def is_named(subject: x509.Name, key: object) -> bool:
+    def is_named(certificate: Certificate) -> bool:
         if name is not None:
-            return subject == name
+            return certificate.subject == name.public_bytes()
+        key = certificate.public_key
         return isinstance(key, ec.EllipticCurvePublicKey) and _hash(hashes.SHA1(), _point(key)) == key_hash  # noqa: S303
 
-    if is_named(issuer.subject, issuer.public_key):
+    if is_named(issuer):
         return None
-    named = [entry for entry in answer.responders if is_named(entry.subject, entry.public_key())]
+    named = [entry for entry in answer.responders if is_named(entry)]
     if len(named) != 1:
         raise NotAuthentic("the answer does not come with the certificate of who signed it")
     return named[0]
 
 
 @lru_cache(_REMEMBERED)
-def _require_signed(answer: OcspAnswer, issuer: Certificate, responder: x509.Certificate | None) -> None:
+def _require_signed(answer: OcspAnswer, issuer: Certificate, responder: Certificate | None) -> None:
     """Whoever signed was entitled to.  Remembered: none of this changes with time."""
-    key: object = issuer.public_key
+    key = issuer.public_key
     if responder is not None:
         _require_delegate(responder, issuer)
-        key = responder.public_key()
+        key = responder.public_key
     algorithm = answer.parsed.signature_hash_algorithm
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(algorithm, _SIGNING_HASHES):
         raise NotAuthentic("the answer is not signed with ECDSA and a hash of the SHA-2 family")
@@ -138,25 +143,14 @@ def _require_signed(answer: OcspAnswer, issuer: Certificate, responder: x509.Cer
         raise NotAuthentic("the signature over the answer is wrong") from error
 
 
-def _require_delegate(responder: x509.Certificate, issuer: Certificate) -> None:
-    """``issuer`` itself named ``responder`` for answering about revocation, and for no more (RFC 6960, 4.2.2.2)."""
+def _require_delegate(responder: Certificate, issuer: Certificate) -> None:
+    """``issuer`` itself named ``responder`` for answering about revocation (RFC 6960, 4.2.2.2)."""
     try:
-        extensions = list(responder.extensions)
-        usage = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        responder.verify_directly_issued_by(issuer.parsed)
-    except x509.ExtensionNotFound as error:
-        raise NotAuthentic("the responder is not named for answering about revocation") from error
-    except (InvalidSignature, *_UNREADABLE) as error:
-        raise NotAuthentic(f"the responder was not named by {issuer.common_name}") from error
-    if ExtendedKeyUsageOID.OCSP_SIGNING not in usage:
+        require_issued(responder, issuer, NVIDIA)
+    except NotAuthentic as reason:
+        raise NotAuthentic(f"the responder was not named by {issuer.common_name}: {reason.message}") from reason
+    if ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string not in extended_uses(responder):
         raise NotAuthentic("the responder is not named for answering about revocation")
-    if any(entry.critical and entry.oid not in _UNDERSTOOD for entry in extensions):
-        raise NotAuthentic("the responder's certificate has a critical extension that is not understood")
-
-
-def _require_valid(responder: x509.Certificate, now: datetime) -> None:
-    if not responder.not_valid_before_utc <= now <= responder.not_valid_after_utc:
-        raise NotAuthentic("the responder's certificate is not valid now")
 
 
 def _require_whole_bits(der: bytes, signature: bytes) -> None:

@@ -16,18 +16,18 @@ from datetime import datetime
 from functools import lru_cache
 
 from hermetic.errors import NotAuthentic
+from hermetic.verify._algorithms import ECDSA_P384
 from hermetic.verify._checks import Check, Checklist
 from hermetic.verify._nvidia_manifest import GoldenMeasurement, Manifest, read_manifest
 from hermetic.verify._nvidia_revocation import Revocation, check_revocation
-from hermetic.verify._nvidia_x509 import require_chain
 from hermetic.verify._nvidia_xml import SignedXml, read_signed_xml
-from hermetic.verify.roots import Root
-from hermetic.verify.x509 import Certificate, load_certificate, require_ecdsa_p384, require_valid
+from hermetic.verify.chain import NVIDIA, require_chain, require_pinned, require_valid
+from hermetic.verify.roots import Root, names_of
+from hermetic.verify.x509 import Certificate, load_certificate
 
 __all__ = ["GoldenMeasurement", "Manifest", "Revocation", "RimClaims", "read_rim", "verify_rim"]
 
 _REMEMBERED = 32
-_HALF = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def verify_rim(
     ):
         _require_signature(read)
     _check_identity(checks, read.manifest, product, version, name)  # 5
-    dates = tuple(certificate.parsed.not_valid_before_utc for certificate in read.chain)
+    dates = tuple(certificate.not_before for certificate in read.chain)
     return RimClaims(manifest=read.manifest, root=root, dates=dates, checks=checks.made)
 
 
@@ -120,16 +120,14 @@ def _check_chain(
     checks: Checklist, chain: tuple[Certificate, ...], roots: tuple[Root, ...], now: datetime, name: str
 ) -> Root:
     section = "RIM 2: RFC 5280, 6.1"
-    root = next((root for root in roots if hmac.compare_digest(root.sha256, chain[-1].digest)), None)
     with checks.step(
         f"{name}.chain.root",
         "Its signer's chain ends at a root that we pinned",
         section=section,
-        expected=" or ".join(f"{root.name} {root.sha256}" for root in roots),
+        expected=names_of(roots),
         got=chain[-1].digest,
     ):
-        if root is None:
-            raise NotAuthentic(f"{chain[-1].common_name}, {chain[-1].digest}")
+        root = require_pinned(chain[-1], roots)
     with checks.step(
         f"{name}.chain",
         "Each authority on the way was entitled to name the next",
@@ -137,7 +135,7 @@ def _check_chain(
         expected="authorities of sufficient depth, ECDSA P-384 with SHA-384",
         got=" ← ".join(certificate.common_name for certificate in chain),
     ):
-        require_chain(chain)
+        require_chain(chain, NVIDIA)
     with checks.step(
         f"{name}.validity",
         "Its signer and the authorities are valid now",
@@ -145,9 +143,7 @@ def _check_chain(
         expected=f"all valid at {now:%Y-%m-%d %H:%M:%S} UTC",
         fix="fetch the manifest again: NVIDIA signs it anew before its signer expires",
     ):
-        for certificate in chain:
-            require_valid(certificate, now)
-    assert root is not None  # noqa: S101 - the first step refused
+        require_valid(now, *chain)
     return root
 
 
@@ -162,8 +158,7 @@ def _require_signature(read: _Document) -> None:
     signed = read.signed
     if not hmac.compare_digest(hashlib.sha384(signed.content).digest(), signed.digest):
         raise NotAuthentic("other reference values than those that were signed")
-    r, s = (int.from_bytes(half, "big") for half in (signed.signature[:_HALF], signed.signature[_HALF:]))
-    require_ecdsa_p384(read.chain[0].public_key, signed.signed_info, r=r, s=s)
+    ECDSA_P384.require_raw(read.chain[0].public_key, signed.signed_info, signed.signature)
 
 
 def _check_identity(checks: Checklist, manifest: Manifest, product: str, version: str, name: str) -> None:

@@ -44,6 +44,11 @@ INTEL_ROOTS = (
 )
 
 
+def names_of(roots: tuple[Root, ...]) -> str:
+    """For a person: every one of them, and how its digest begins."""
+    return " or ".join(f"{root.name} {root.sha256[:19]}…" for root in roots)
+
+
 def require_distinct(roots: tuple[Root, ...]) -> None:
     """Raises Misconfigured for no roots at all, and for one digest under two names (simulated *and* real, say)."""
     if not roots:

@@ -20,23 +20,23 @@ from datetime import datetime
 from hermetic.errors import NotAuthentic
 from hermetic.evidence import SEV_SNP, EvidenceBundle, Product, SigningKey, SnpReport
 from hermetic.evidence.snp import SIGNED_LENGTH
+from hermetic.verify._algorithms import ECDSA_P384
 from hermetic.verify._checks import Checklist
 from hermetic.verify._claims import SnpClaims
-from hermetic.verify.kds import LeafIdentity
-from hermetic.verify.roots import Root
-from hermetic.verify.x509 import (
-    Certificate,
-    RevocationList,
-    load_certificate,
-    load_crl,
+from hermetic.verify.chain import (
+    AMD,
     require_authority,
     require_current,
-    require_ecdsa_p384,
     require_issued,
+    require_leaf,
     require_listed_by,
+    require_pinned,
     require_unrevoked,
     require_valid,
 )
+from hermetic.verify.kds import LeafIdentity
+from hermetic.verify.roots import Root, names_of
+from hermetic.verify.x509 import Certificate, RevocationList, load_certificate, load_crl
 
 _LEAF_NAME = {SigningKey.VCEK: "SEV-VCEK", SigningKey.VLEK: "SEV-VLEK"}
 _INTERMEDIATE_NAME = {SigningKey.VCEK: "SEV-", SigningKey.VLEK: "SEV-VLEK-"}
@@ -133,19 +133,15 @@ def _check_signing_key(checks: Checklist, report: SnpReport, chain: _Chain) -> N
 def _check_chain(checks: Checklist, chain: _Chain, roots: tuple[Root, ...], now: datetime) -> tuple[Root, Product]:
     # 3. The leaf leads to a root that the caller pinned.  From here on the product is the root's, not the evidence's.
     section = "SNP 3: AMD 57230, 2.1"
-    root = next((root for root in roots if hmac.compare_digest(root.sha256, chain.root.digest)), None)
     with checks.step(
         "snp.chain.root",
         "The chain starts at a root that we pinned",
         section=section,
-        expected=" or ".join(f"{root.name} {root.sha256[:19]}…" for root in roots),
+        expected=names_of(roots),
         got=f"{chain.root.common_name} {chain.root.digest[:19]}…",
-        fix="this evidence is another vendor's, or a simulator's that the policy does not pin",
     ):
-        if root is None:
-            raise NotAuthentic(f"{chain.root.common_name} {chain.root.digest}")
-        require_authority(chain.root, path_length=None, signs_crls=True)
-    assert root is not None  # noqa: S101 - the step above refused
+        root = require_pinned(chain.root, roots)
+        require_authority(chain.root, AMD, below=1)
 
     product = chain.identity.product
     with checks.step(
@@ -163,15 +159,16 @@ def _check_chain(checks: Checklist, chain: _Chain, roots: tuple[Root, ...], now:
         section=section,
         expected=f"{chain.intermediate.common_name} signed by {chain.root.common_name}",
     ):
-        require_issued(chain.intermediate, chain.root)
-        require_authority(chain.intermediate, path_length=0, signs_crls=False)
+        require_issued(chain.intermediate, chain.root, AMD)
+        require_authority(chain.intermediate, AMD, below=0)
     with checks.step(
         "snp.chain.leaf",
         "The intermediate signed the certificate of the signing key",
         section=section,
         expected=f"{chain.leaf.common_name} signed by {chain.intermediate.common_name}",
     ):
-        require_issued(chain.leaf, chain.intermediate)
+        require_issued(chain.leaf, chain.intermediate, AMD)
+        require_leaf(chain.leaf, AMD)
     with checks.step(
         "snp.validity",
         "Every certificate is valid at this time",
@@ -179,8 +176,7 @@ def _check_chain(checks: Checklist, chain: _Chain, roots: tuple[Root, ...], now:
         expected=f"valid at {now:%Y-%m-%d %H:%M} UTC",
         fix="check the clock; a provider's VLEK lasts a year and is renewed by attesting again",
     ):
-        for certificate in (chain.root, chain.intermediate, chain.leaf):
-            require_valid(certificate, now)
+        require_valid(now, chain.root, chain.intermediate, chain.leaf)
     return root, product
 
 
@@ -195,7 +191,7 @@ def _check_revocation(checks: Checklist, chain: _Chain, now: datetime, *, crl_re
     with checks.step(name, title, section=section, expected=expected, got="on no list", fix=fix):
         if chain.crl is None:
             raise NotAuthentic("evidence without a revocation list")
-        require_listed_by(chain.crl, chain.root)
+        require_listed_by(chain.crl, chain.root, AMD)
         require_current(chain.crl, now)
         require_unrevoked(chain.crl, chain.intermediate, chain.leaf)
 
@@ -208,7 +204,9 @@ def _check_signature(checks: Checklist, report: SnpReport, chain: _Chain, eviden
         section="SNP 5: AMD 56860, 7.3",
         expected="ECDSA P-384 with SHA-384 over bytes 0x000 to 0x29F",
     ):
-        require_ecdsa_p384(chain.leaf.public_key, evidence[:SIGNED_LENGTH], r=report.signature.r, s=report.signature.s)
+        ECDSA_P384.require_numbers(
+            chain.leaf.public_key, evidence[:SIGNED_LENGTH], r=report.signature.r, s=report.signature.s
+        )
 
 
 def _check_identity(checks: Checklist, report: SnpReport, identity: LeafIdentity, product: Product) -> None:
@@ -280,8 +278,8 @@ def _chip_id(report: SnpReport, identity: LeafIdentity) -> bytes:
 
 def _dates(chain: _Chain) -> tuple[datetime, ...]:
     certificates = (chain.root, chain.intermediate, chain.leaf)
-    lists = () if chain.crl is None else (chain.crl.parsed.last_update_utc,)
-    return (*(certificate.parsed.not_valid_before_utc for certificate in certificates), *lists)
+    lists = () if chain.crl is None else (chain.crl.this_update,)
+    return (*(certificate.not_before for certificate in certificates), *lists)
 
 
 def _short(value: bytes) -> str:

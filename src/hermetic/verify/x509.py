@@ -1,230 +1,263 @@
-"""Certificates and revocation lists, read strictly and checked against what the verifier expects.
+"""Certificates and revocation lists (RFC 5280), read strictly, by a reader of our own.
 
-The verifier fixes the algorithm; a certificate may only agree.  Parsing is :mod:`cryptography`'s; each ``require_…``
-returns nothing and raises NotAuthentic with the reason.
+Reading believes nothing: what a vendor's certificate must say, and who signed it, is :mod:`hermetic.verify.chain`'s.
 
-Thousands of reports come with the same few endorsements, so what was read, and which signature held over which bytes,
-is remembered.  Neither can change with time.  What can (validity, revocation) is judged anew at each ``now``, and a
-refusal is never remembered.
+Why of our own: AMD gives every VCEK and VLEK the serial number zero, which RFC 5280 rules out and which general
+libraries refuse or are about to.  It is harmless here.  A leaf is told apart by its key and its issuer by a pinned
+digest; a revocation list that named number zero would revoke every leaf.  Keys and signatures are left to
+:mod:`cryptography`, and the tests compare this reader with its own, certificate for certificate.
+
+Thousands of reports come with the same few endorsements, so what was read is remembered.  It cannot change with time.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from hermetic.errors import Malformed, NotAuthentic
+from hermetic.errors import Malformed
+from hermetic.verify._der import OCTETS, SEQUENCE, SET, TIME, UTC_TIME, Node, context, read_der
 from hermetic.wire import Digest, sha256_digest
 
-# AMD gives every VCEK and VLEK the serial number zero, and cryptography says so on each load.  Nothing here rests on
-# that number: the leaf is told apart by its key, its issuer by a pinned digest.
-warnings.filterwarnings(
-    "ignore", message="Parsed a serial number which wasn't positive", module=r"hermetic\.verify\.x509"
-)
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-_UNREADABLE = (
-    ValueError,
-    TypeError,  # a name whose value is of a kind that its type cannot have
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
 _REMEMBERED, _REMEMBERED_LISTS = 256, 32  # of at most 8 KiB and 64 KiB each
-_SALT = 48
-_RSA_BITS = 4096
+_COMMON_NAME = "2.5.4.3"
+_BASIC_CONSTRAINTS, _KEY_USAGE, EXTENDED_KEY_USAGE = "2.5.29.19", "2.5.29.15", "2.5.29.37"
+_CRL_NUMBER, _AUTHORITY_KEY = "2.5.29.20", "2.5.29.35"
 
-# What a certificate or list may mark critical: the extensions that this module evaluates.
-_UNDERSTOOD = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
-_CRL_EXTENSIONS = frozenset({ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER})
+# What a certificate or list may mark critical, or have at all: the extensions that are evaluated.
+_UNDERSTOOD = frozenset({_BASIC_CONSTRAINTS, _KEY_USAGE, EXTENDED_KEY_USAGE})
+_CRL_UNDERSTOOD = frozenset({_CRL_NUMBER, _AUTHORITY_KEY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What a certificate or a list is at the outside: ``data`` under ``signature``, by ``algorithm`` (DER).
+
+    ``stated`` is the algorithm that the signed part names; the outer one no signature covers.
+    """
+
+    data: bytes = field(repr=False)
+    algorithm: bytes
+    stated: bytes
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """Basic constraints: whether it is an authority, and over how many further ones at most (None: any number)."""
+
+    authority: bool
+    path_length: int | None
+    critical: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Key usage, as far as anything here asks for it."""
+
+    statements: bool
+    certificates: bool
+    lists: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Certificate:
     """A certificate whose every part could be read; nothing in it is believed.
 
-    ``extensions`` are those that :mod:`cryptography` has no type for, by dotted identifier, as DER.  Compared by
-    identity, which is what makes a remembered signature cheap: :func:`load_certificate` gives one object for one DER.
+    ``subject`` and ``issuer`` are names in DER; names are equal if their bytes are.  ``constraints`` and ``usage`` are
+    None where it does not say; ``extensions`` are all of them, by dotted identifier, in DER.  Compared by identity,
+    which is what makes a remembered signature cheap: :func:`load_certificate` gives one object for one DER.
     """
 
-    parsed: x509.Certificate = field(repr=False)
-    subject: x509.Name = field(repr=False)
+    signed: Signed = field(repr=False)
+    subject: bytes = field(repr=False)
+    issuer: bytes = field(repr=False)
+    serial_number: int
+    not_before: datetime
+    not_after: datetime
     digest: Digest
     common_name: str
-    public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey = field(repr=False)
-    extensions: Mapping[str, bytes]
+    public_key: PublicKey = field(repr=False)
+    constraints: Constraints | None
+    usage: Usage | None
+    extensions: Mapping[str, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RevocationList:
-    """A revocation list that could be read; nothing in it is believed.  Compared by identity, as certificates are."""
+    """A revocation list that could be read; nothing in it is believed.  Compared by identity, as certificates are.
 
-    parsed: x509.CertificateRevocationList = field(repr=False)
-    issuer: x509.Name
+    ``issuer`` is a name in DER, ``issuer_name`` the common name in it.  ``revoked`` are serial numbers.
+    """
+
+    signed: Signed = field(repr=False)
+    issuer: bytes = field(repr=False)
+    issuer_name: str
+    this_update: datetime
+    next_update: datetime | None
+    revoked: frozenset[int] = field(repr=False)
 
 
 @lru_cache(_REMEMBERED)
 def load_certificate(der: bytes, what: str) -> Certificate:
-    """Raises Malformed on anything but one whole certificate.  ``what`` names it for the message."""
+    """Raises Malformed on anything but one whole certificate of version 3.  ``what`` names it for the message."""
     try:
-        parsed = x509.load_der_x509_certificate(der)
-        # Reading is lazy there; what this module will look at is read here, and refused if it cannot be.
-        subject, key, extensions = parsed.subject, parsed.public_key(), list(parsed.extensions)
-        _require_whole_bits(der, parsed.signature)
-        if parsed.serial_number < 0:  # no list could name it (RFC 5280, 4.1.2.2)
-            raise ValueError("negative serial number")
-    except _UNREADABLE as error:
-        raise Malformed(f"{what}: not a certificate that can be read") from error
-    names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if len(names) != 1 or not str(names[0].value).isprintable():
-        raise Malformed(f"{what}: expected exactly one common name, and a printable one: it is shown to people")
-    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise Malformed(f"{what}: expected an RSA or an elliptic-curve key")
-    if any(entry.critical and entry.oid not in _UNDERSTOOD for entry in extensions):
-        raise Malformed(f"{what}: a critical extension is not understood")
-    unrecognized = (entry.value for entry in extensions if isinstance(entry.value, x509.UnrecognizedExtension))
-    return Certificate(
-        parsed=parsed,
-        subject=subject,
-        digest=sha256_digest(der),
-        common_name=str(names[0].value),
-        public_key=key,
-        extensions=MappingProxyType({value.oid.dotted_string: value.value for value in unrecognized}),
-    )
+        return _certificate(der)
+    except Malformed as reason:
+        raise Malformed(f"{what}: not a certificate that can be read: {reason.message}") from reason
 
 
 @lru_cache(_REMEMBERED_LISTS)
 def load_crl(der: bytes) -> RevocationList:
-    """Raises Malformed on anything but one whole, complete (not delta, not partitioned) revocation list."""
+    """Raises Malformed on anything but one whole, complete (not delta, not partitioned) list of version 2."""
     try:
-        parsed = x509.load_der_x509_crl(der)
-        issuer, kinds = parsed.issuer, {entry.oid for entry in parsed.extensions}
-        critical = [entry.oid for revoked in parsed for entry in revoked.extensions if entry.critical]
-        _require_whole_bits(der, parsed.signature)
-    except _UNREADABLE as error:
-        raise Malformed("CRL: not a revocation list that can be read") from error
-    if not kinds <= _CRL_EXTENSIONS or critical:
-        raise Malformed("CRL: an extension is not understood, so it may not list all that was revoked")
-    return RevocationList(parsed=parsed, issuer=issuer)
+        return _crl(der)
+    except Malformed as reason:
+        raise Malformed(f"CRL: not a revocation list that can be read: {reason.message}") from reason
 
 
-def require_authority(certificate: Certificate, *, path_length: int | None, signs_crls: bool) -> None:
-    """``certificate``, with an RSA key of AMD's size, has the uses of an authority: see :func:`require_uses`."""
-    require_uses(certificate, path_length=path_length, signs_crls=signs_crls)
-    _rsa_key(certificate)
+def extended_uses(certificate: Certificate) -> tuple[str, ...]:
+    """What the key is for, by dotted identifier (RFC 5280, 4.2.1.12); none where it does not say.  Raises Malformed."""
+    value = certificate.extensions.get(EXTENDED_KEY_USAGE)
+    return () if value is None else tuple(node.oid() for node in read_der(value).children())
 
 
-def require_uses(certificate: Certificate, *, path_length: int | None, signs_crls: bool) -> None:
-    """``certificate`` may sign certificates (and lists, if ``signs_crls``), under at most ``path_length`` others."""
-    find = certificate.parsed.extensions.get_extension_for_class
+def _certificate(der: bytes) -> Certificate:
+    body, algorithm, signature = _members(read_der(der), 3)
+    version, serial, stated, issuer, validity, subject, key, *rest = _members(body, 7, 8)
+    _require_version(version.children(context(0)), 2)
+    _texts(issuer)
+    not_before, not_after = (node.time() for node in _members(validity, 2))
+    extensions = _extensions(rest, context(3))
+    if unknown := [oid for oid, (critical, _) in extensions.items() if critical and oid not in _UNDERSTOOD]:
+        raise Malformed(f"a critical extension is not understood, {unknown[0]}")
+    if (serial_number := serial.number()) < 0:
+        raise Malformed("a negative serial number, which no list could name")
+    return Certificate(
+        signed=_signed(body, algorithm, stated, signature),
+        subject=subject.encoded,
+        issuer=issuer.encoded,
+        serial_number=serial_number,
+        not_before=not_before,
+        not_after=not_after,
+        digest=sha256_digest(der),
+        common_name=_common_name(subject),
+        public_key=_public_key(key),
+        constraints=_constraints(extensions.get(_BASIC_CONSTRAINTS)),
+        usage=_usage(extensions.get(_KEY_USAGE)),
+        extensions=MappingProxyType({oid: value for oid, (_, value) in extensions.items()}),
+    )
+
+
+def _crl(der: bytes) -> RevocationList:
+    body, algorithm, signature = _members(read_der(der), 3)
+    version, stated, issuer, this_update, *rest = _members(body, 4, 7)
+    _require_version((version,), 1)
+    next_update = rest.pop(0).time() if rest and rest[0].tag in (UTC_TIME, TIME) else None
+    entries = rest.pop(0).children() if rest and rest[0].tag == SEQUENCE else ()
+    if not _extensions(rest, context(0)).keys() <= _CRL_UNDERSTOOD:
+        raise Malformed("an extension is not understood, so it may not list all that was revoked")
+    return RevocationList(
+        signed=_signed(body, algorithm, stated, signature),
+        issuer=issuer.encoded,
+        issuer_name=_common_name(issuer),
+        this_update=this_update.time(),
+        next_update=next_update,
+        revoked=frozenset(map(_revoked, entries)),
+    )
+
+
+def _members(node: Node, least: int, most: int | None = None) -> tuple[Node, ...]:
+    """The members of a SEQUENCE that has ``least`` of them, or up to ``most``."""
+    members = node.children()
+    if not least <= len(members) <= (most or least):
+        raise Malformed("another number of members")
+    return members
+
+
+def _signed(body: Node, algorithm: Node, stated: Node, signature: Node) -> Signed:
+    return Signed(
+        data=body.encoded, algorithm=algorithm.encoded, stated=stated.encoded, signature=signature.whole_bits()
+    )
+
+
+def _require_version(nodes: tuple[Node, ...], number: int) -> None:
+    if len(nodes) != 1 or nodes[0].number() != number:
+        raise Malformed("another version")
+
+
+def _extensions(nodes: list[Node], tag: int) -> dict[str, tuple[bool, bytes]]:
+    """By identifier: whether it is critical, and its value.  ``nodes`` is what is left: the extensions, or nothing."""
+    outer = [inner for node in nodes for inner in node.children(tag)]
+    if len(outer) != min(len(nodes), 1):
+        raise Malformed("expected one row of extensions, or none")
+    found: dict[str, tuple[bool, bytes]] = {}
+    for entry in (entry for inner in outer for entry in inner.children()):
+        name, *critical, value = _members(entry, 2, 3)
+        oid = name.oid()
+        # False is what is meant by saying nothing, so it has no other spelling.
+        if oid in found or any(not flag.boolean() for flag in critical):
+            raise Malformed("an extension comes twice, or says that it is not critical")
+        found[oid] = (bool(critical), value.require(OCTETS))
+    return found
+
+
+def _common_name(name: Node) -> str:
+    texts = [text for kind, text in _texts(name) if kind == _COMMON_NAME]
+    if len(texts) != 1 or not texts[0].isprintable():
+        raise Malformed("expected exactly one common name, and a printable one: it is shown to people")
+    return texts[0]
+
+
+def _texts(name: Node) -> list[tuple[str, str]]:
+    pairs = (_members(pair, 2) for group in name.children() for pair in group.children(SET))
+    return [(kind.oid(), value.text()) for kind, value in pairs]
+
+
+def _public_key(node: Node) -> PublicKey:
     try:
-        constraints, usage = find(x509.BasicConstraints), find(x509.KeyUsage)
-    except x509.ExtensionNotFound as error:
-        raise NotAuthentic(f"{certificate.common_name} does not say that it is an authority") from error
-    if not (constraints.critical and constraints.value.ca and constraints.value.path_length == path_length):
-        raise NotAuthentic(f"{certificate.common_name} is not an authority of this depth")
-    if not usage.value.key_cert_sign or (signs_crls and not usage.value.crl_sign):
-        raise NotAuthentic(f"the key of {certificate.common_name} is not for this use")
-
-
-@lru_cache(_REMEMBERED)
-def require_issued(child: Certificate, issuer: Certificate) -> None:
-    """``issuer`` signed ``child`` with RSASSA-PSS over SHA-384, and is the issuer that ``child`` names."""
-    _require_pss(child.parsed, child.common_name)
-    _rsa_key(issuer)
-    try:
-        # Compares the names, and the two places that state the algorithm, of which only one is signed; then verifies.
-        child.parsed.verify_directly_issued_by(issuer.parsed)
-    except InvalidSignature as error:
-        raise NotAuthentic(f"the signature of {issuer.common_name} over {child.common_name} is wrong") from error
-    except ValueError as error:
-        raise NotAuthentic(f"{child.common_name} names another issuer, or states two algorithms") from error
-
-
-def require_valid(certificate: Certificate, now: datetime) -> None:
-    """``now`` lies within the certificate's validity, both ends included (RFC 5280, 4.1.2.5)."""
-    first, last = certificate.parsed.not_valid_before_utc, certificate.parsed.not_valid_after_utc
-    if not first <= now <= last:
-        raise NotAuthentic(f"{certificate.common_name} is valid from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
-
-
-@lru_cache(_REMEMBERED_LISTS)
-def require_listed_by(crl: RevocationList, issuer: Certificate) -> None:
-    """``issuer`` signed ``crl`` as it signs certificates, and is the issuer that ``crl`` names."""
-    if crl.issuer != issuer.subject:
-        raise NotAuthentic(f"the list is not {issuer.common_name}'s")
-    _require_pss(crl.parsed, "the list")
-    # Compares the two places that state the algorithm, too.
-    if not crl.parsed.is_signature_valid(_rsa_key(issuer)):
-        raise NotAuthentic(f"the signature of {issuer.common_name} over the list is wrong")
-
-
-def require_current(crl: RevocationList, now: datetime) -> None:
-    """``crl`` is the one to go by at ``now``."""
-    first, last = crl.parsed.last_update_utc, crl.parsed.next_update_utc
-    if last is None:
-        raise NotAuthentic("the list does not say until when it holds")
-    if not first <= now < last:
-        raise NotAuthentic(f"the list holds from {first:%Y-%m-%d} until {last:%Y-%m-%d}")
-
-
-def require_unrevoked(crl: RevocationList, *certificates: Certificate) -> None:
-    """None of ``certificates`` is on ``crl``, by serial number."""
-    for certificate in certificates:
-        serial = certificate.parsed.serial_number
-        if crl.parsed.get_revoked_certificate_by_serial_number(serial) is not None:
-            raise NotAuthentic(f"{certificate.common_name}, serial number 0x{serial:x}, is revoked")
-
-
-def require_ecdsa_p384(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, data: bytes, *, r: int, s: int) -> None:
-    """``key`` is a P-384 key and signed SHA-384 of ``data``."""
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise NotAuthentic("a key that is not on P-384")
-    try:
-        key.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA384()))
-    except InvalidSignature as error:
-        raise NotAuthentic("another signature, or other bytes") from error
-
-
-def _require_whole_bits(der: bytes, signature: bytes) -> None:
-    """The signature is a whole number of bytes.
-
-    It ends the DER, after a byte that counts the bits to ignore.  No signature covers that count, and where the last
-    bits happen to be zero the parser takes other counts too: one certificate would have several spellings.
-    """
-    if der[-len(signature) - 1] != 0:
-        raise ValueError("bits to ignore in a signature")
-
-
-def _rsa_key(certificate: Certificate) -> rsa.RSAPublicKey:
-    key = certificate.public_key
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size != _RSA_BITS:
-        raise NotAuthentic(f"the key of {certificate.common_name} is not RSA-{_RSA_BITS}")
+        key = load_der_public_key(node.encoded)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Malformed("a key that cannot be read") from error
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise Malformed("expected an RSA or an elliptic-curve key")
     return key
 
 
-def _require_pss(signed: x509.Certificate | x509.CertificateRevocationList, what: str) -> None:
-    """``signed`` states RSASSA-PSS, SHA-384, MGF1 with SHA-384 and a salt of 48 bytes."""
-    try:
-        scheme = signed.signature_algorithm_parameters
-        hash_name = getattr(signed.signature_hash_algorithm, "name", None)
-    except _UNREADABLE as error:
-        raise NotAuthentic(f"{what} states an algorithm that cannot be read") from error
-    stated = (
-        isinstance(scheme, padding.PSS)
-        and isinstance(scheme.mgf, padding.MGF1)
-        and (hash_name, scheme.mgf._algorithm.name, scheme._salt_length) == ("sha384", "sha384", _SALT)
-    )
-    if not stated:
-        raise NotAuthentic(f"{what} is not signed with RSASSA-PSS, SHA-384 and a salt of {_SALT} bytes")
+def _constraints(extension: tuple[bool, bytes] | None) -> Constraints | None:
+    if extension is None:
+        return None
+    critical, value = extension
+    members = _members(read_der(value), 0, 2)
+    # What is no authority says nothing: neither "no" nor how far.
+    if members and not members[0].boolean():
+        raise Malformed("basic constraints that say no where silence says it")
+    length = members[1].number() if len(members) == 2 else None
+    if length is not None and length < 0:
+        raise Malformed("basic constraints of a negative depth")
+    return Constraints(authority=bool(members), path_length=length, critical=critical)
+
+
+def _usage(extension: tuple[bool, bytes] | None) -> Usage | None:
+    if extension is None:
+        return None
+    bits = read_der(extension[1]).flags()
+    return Usage(statements=0 in bits, certificates=5 in bits, lists=6 in bits)
+
+
+def _revoked(entry: Node) -> int:
+    """The serial number.  Whatever else an entry says does not make it revoked less, unless it is critical."""
+    serial, _, *rest = _members(entry, 2, 3)
+    for extension in rest:
+        if any(len(_members(member, 2, 3)) == 3 for member in extension.children()):
+            raise Malformed("an entry of the list has a critical extension")
+    return serial.number()

@@ -77,8 +77,8 @@ def crl_from_any(content: bytes) -> bytes:
 def certificate_period(*certificates: Certificate) -> Period:
     """When all of them are valid.  A certificate is valid in its last second too; a period ends before it."""
     return Period(
-        first=max(certificate.parsed.not_valid_before_utc for certificate in certificates),
-        last=min(certificate.parsed.not_valid_after_utc for certificate in certificates),
+        first=max(certificate.not_before for certificate in certificates),
+        last=min(certificate.not_after for certificate in certificates),
     )
 
 
