@@ -120,8 +120,8 @@ def ports() -> tuple[int, int]:
 
 
 @contextmanager
-def starting(home: Home, folder: Path, *, at: tuple[int, int] | None = None) -> Iterator[Up]:
-    """``hermetic up`` in ``folder``, on ports of its own; skips where the model is missing.
+def starting(home: Home, folder: Path, *arguments: str, at: tuple[int, int] | None = None) -> Iterator[Up]:
+    """``hermetic up`` in ``folder`` with further ``arguments``, on ports of its own; skips where the model is missing.
 
     It is stopped as a person's Ctrl-C or a service manager would, must then say that all went well, and must leave no
     process behind.
@@ -135,7 +135,18 @@ def starting(home: Home, folder: Path, *, at: tuple[int, int] | None = None) -> 
     said = folder / "up-said.txt"
     with said.open("w") as stderr:
         process = subprocess.Popen(
-            [*HERMETIC, "up", "--json", "--dir", folder, "--port", str(port), "--broker-port", str(broker_port)],
+            [
+                *HERMETIC,
+                "up",
+                "--json",
+                "--dir",
+                folder,
+                "--port",
+                str(port),
+                "--broker-port",
+                str(broker_port),
+                *arguments,
+            ],
             env=home.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

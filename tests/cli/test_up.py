@@ -140,3 +140,24 @@ def test_it_comes_back_with_other_keys(
         after = json.loads(up.hermetic("verify", "--json").stdout)
     assert before["keyset_digest"] != after["keyset_digest"]
     assert before["launch_digest"] == after["launch_digest"]
+
+
+def test_on_another_tee_with_gpus_and_a_switch(home: Home, tmp_path: Path) -> None:
+    """Keys are released to processor and devices together, and a stranger's verdict is over both."""
+    mine = Home(folder=tmp_path / "home", programs=home.programs)
+    machine = ("--tee", "tdx", "--gpus", "2", "--switches", "1")
+    with starting(mine, tmp_path / "up", *machine) as up:
+        done = up.hermetic("verify", "--json")
+        document = json.loads(done.stdout)
+        assert done.returncode == 0, done.stderr
+        assert (document["verdict"], document["simulated"]) == ("accepted", True)
+        checks = {check["name"]: check["outcome"] for check in document["checks"]}
+        assert set(checks.values()) == {"pass"}
+        assert {"tdx.report-data", "launch.mrconfigid", "binding.devices"} <= checks.keys()
+        # One device more is another machine, and a policy of a processor alone wants no devices.
+        text, policy = up.policy.read_text(), tmp_path / "changed.toml"
+        for other in (text.replace("gpus = 2", "gpus = 3"), text.partition("[nvidia]")[0]):
+            policy.write_text(other)
+            refused = up.hermetic("verify", up.url, "--policy", policy, "--allow-simulated", "--json")
+            assert refused.returncode == 1, refused.stderr
+            assert json.loads(refused.stdout)["verdict"] == "refused"
