@@ -3,7 +3,7 @@
 Composite | AttestationReport --examine--> Verdict --sign_ear--> EAR (a signed JWT) --open_ear--> Ear
 """
 
-from hermetic.results.claim import Claim, Source
+from hermetic.results.claim import Claim, Source, Value
 from hermetic.results.ear import Profile, VerifierId, ear_claims, sign_ear
 from hermetic.results.ear_reader import Appraisal, Ear, open_ear
 from hermetic.results.examine import examine, examine_report
@@ -20,6 +20,7 @@ __all__ = [
     "Profile",
     "Source",
     "Tier",
+    "Value",
     "Verdict",
     "VerifierId",
     "ear_claims",
