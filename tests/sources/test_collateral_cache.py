@@ -161,6 +161,14 @@ def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         FolderCache(tmp_path / "file" / "cache")
 
 
+def test_a_cache_lies_in_the_user_s_cache_folder_unless_told_otherwise() -> None:
+    ask = "from hermetic.sources.collateral import default_cache; print(default_cache())"
+    for configured, expected in (("/a/cache", "/a/cache"), ("relative", "/home/me/.cache"), ("", "/home/me/.cache")):
+        environment = {"HOME": "/home/me", "XDG_CACHE_HOME": configured, "PYTHONPATH": ":".join(sys.path)}
+        said = subprocess.run([sys.executable, "-c", ask], env=environment, check=True, capture_output=True, text=True)
+        assert said.stdout == f"{expected}/hermetic/collateral\n"
+
+
 # One process at a time
 
 _HOLDER = """

@@ -8,6 +8,7 @@ The network is asked for bytes and trusted for nothing: a document counts becaus
 """
 
 from hermetic.sources.collateral.amd import vcek_url
+from hermetic.sources.collateral.cache import default_cache
 from hermetic.sources.collateral.endorser import Endorsed, Endorser
 from hermetic.sources.collateral.fetch import Patience
 from hermetic.sources.collateral.question import Missing, Period
@@ -27,5 +28,6 @@ __all__ = [
     "Services",
     "StapledDevices",
     "StapledSource",
+    "default_cache",
     "vcek_url",
 ]

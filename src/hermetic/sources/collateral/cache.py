@@ -23,11 +23,17 @@ from hermetic.sources.collateral.fetch import Deadline
 from hermetic.sources.collateral.question import Answer, Period, Request
 from hermetic.wire import canonical, parse_object, sha256_digest
 
-__all__ = ["Cache", "Entry", "FolderCache", "MemoryCache"]
+__all__ = ["Cache", "Entry", "FolderCache", "MemoryCache", "default_cache"]
 
 _HEAD = 65536
 _REMEMBERED = 256
 _POLL = 0.02
+
+
+def default_cache() -> Path:
+    """``hermetic/collateral`` in the user's cache folder (XDG base directories)."""
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(configured) if configured.startswith("/") else Path.home() / ".cache") / "hermetic" / "collateral"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

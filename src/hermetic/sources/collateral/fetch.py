@@ -86,8 +86,8 @@ class Fetcher:
         """
         if origin_of(request.url) not in self._origins:
             raise Misconfigured(f"{request.url} is not one of the services that may be asked", code="collateral_url")
-        pause = self._patience.first_pause
-        for attempt in range(1, self._patience.attempts + 1):
+        attempt, pause = 1, self._patience.first_pause
+        while True:
             try:
                 return self._attempt(request, deadline)
             except _Again as again:
@@ -98,9 +98,8 @@ class Fetcher:
                         f"{request.url}: {again}{asked}; gave up after {attempt} attempts",
                         code="collateral_unavailable",
                     ) from again.__cause__
-                self._sleep(wait)
-                pause *= 2
-        raise AssertionError("unreachable: the last attempt answers or raises")
+            self._sleep(wait)
+            attempt, pause = attempt + 1, pause * 2
 
     def _attempt(self, request: Request, deadline: Deadline) -> Answer:
         method = "GET" if request.body is None else "POST"

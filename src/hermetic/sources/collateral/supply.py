@@ -46,8 +46,8 @@ class CollateralUnavailable(Unavailable):
 
     def __init__(self, missing: tuple[Missing, ...]) -> None:
         super().__init__(
-            f"{len(missing)} documents of the vendors are not at hand: {'; '.join(map(str, missing))}",
-            fix="fetch them where the vendors can be reached, and give the folder that holds them",
+            f"not at hand: {'; '.join(map(str, missing))}",
+            fix="fetch what is missing where the vendors can be reached, and give the folder that holds it",
         )
         self.missing = missing
 
