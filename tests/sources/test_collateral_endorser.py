@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import intel_forge
 import nvidia_forge as forge
 from collateral_support import PATIENCE, endorser
 from collateral_vendor import BUSY, Vendor
-from hermetic.errors import Misconfigured, NotAuthentic, Unavailable
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Unavailable
 from hermetic.evidence import SEV_SNP, TDX, EvidenceBundle
 from hermetic.evidence.nvidia import DeviceBundle
 from hermetic.sources import collateral
 from hermetic.sources.collateral import CollateralUnavailable, Endorser, Origin, StapledDevices, StapledSource
+from hermetic.sources.collateral.amd import amd_wanted
+from hermetic.sources.collateral.intel import intel_wanted
+from hermetic.sources.collateral.nvidia import manifests_wanted, statuses_wanted
+from hermetic.sources.collateral.question import Answer
+from hermetic.sources.collateral.supply import Wanted
 from hermetic.sources.simulator.intel import SimulatedIntel
 from hermetic.sources.simulator.nvidia import SimulatedNvidia
 from hermetic.verify import simulated_root, verify
@@ -25,6 +34,7 @@ from hermetic.verify.nvidia import verify_device
 from snp_support import CREATED, HOST_DATA, NOW, REPORT_DATA, SEED, issue, roots, simulated
 
 DAY = timedelta(days=1)
+INTEL = intel_forge.Intel().issue()
 
 
 @pytest.fixture
@@ -97,6 +107,34 @@ def test_of_a_device_manifests_are_missing_first_and_their_signers_answers_after
         assert made.missing(whole, now=forge.NOW) == ()
         lists = tuple(forge.revocation_list(entry) for entry in forge.device_chain()[2:])
         assert len(made.missing(replace(whole, ocsp=(), crls=lists), now=forge.NOW)) == 3
+
+
+# Anything
+
+SERVICES = collateral.Services()
+WANTED = (
+    *((wanted, issue().endorsements) for wanted in amd_wanted(issue(), SERVICES)),
+    *((wanted, INTEL.endorsements) for wanted in intel_wanted(INTEL, SERVICES)),
+    *((wanted, forge.bundle().rims) for wanted in manifests_wanted(forge.bundle(), SERVICES)),
+    *((wanted, wanted.came[at]) for at, wanted in enumerate(statuses_wanted(forge.bundle(), {}, SERVICES))),
+)
+
+
+@given(st.sampled_from(WANTED), st.data())
+@settings(max_examples=400)
+def test_nothing_that_anybody_answers_raises_anything_but_a_refusal(
+    asked: tuple[Wanted, Mapping[str, bytes]], data: st.DataObject
+) -> None:
+    """A document with a bit flipped, or cut: it answers, or it does not."""
+    question, parts = asked[0].question, {name: asked[1][name] for name in asked[0].question.names}
+    name = data.draw(st.sampled_from(sorted(parts)))
+    at = data.draw(st.integers(0, 8 * len(parts[name]) - 1))
+    flipped = bytearray(parts[name])
+    flipped[at // 8] ^= 1 << at % 8
+    for mutant in (bytes(flipped), parts[name][: at // 8]):
+        question.judge({**parts, name: mutant})
+        with suppress(Malformed, Unavailable):
+            question.read(Answer(content=mutant))
 
 
 # Times

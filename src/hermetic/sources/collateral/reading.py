@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from hermetic.errors import Malformed
 from hermetic.sources.collateral.question import Answer, Period
-from hermetic.verify.x509 import Certificate, load_certificate
+from hermetic.verify.x509 import Certificate, load_certificate, load_crl
 
 __all__ = [
     "certificate_period",
@@ -84,18 +84,16 @@ def certificate_period(*certificates: Certificate) -> Period:
 
 def crl_period(der: bytes, issuer: str) -> Period:
     """When the list of the issuer with this common name holds.  Raises Malformed on any other list."""
-    crl = _crl(der)
-    got = [str(name.value) for name in crl.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if got != [issuer]:
-        raise Malformed(f"expected the list of {issuer}, got that of {', '.join(got)[:200] or 'nobody'}")
-    return _stated(crl.last_update_utc, crl.next_update_utc)
+    names, period = _crl(der)
+    if names != (issuer,):
+        raise Malformed(f"expected the list of {issuer}, got that of {', '.join(names)[:200] or 'nobody'}")
+    return period
 
 
 def crl_holds(der: bytes, now: datetime) -> bool:
     """Whether it is a list, and the one to go by at ``now``."""
     try:
-        crl = _crl(der)
-        return _stated(crl.last_update_utc, crl.next_update_utc).covers(now)
+        return _crl(der)[1].covers(now)
     except Malformed:
         return False
 
@@ -128,11 +126,14 @@ def _stated(first: datetime, last: datetime | None) -> Period:
     return Period(first=first, last=last)
 
 
-def _crl(der: bytes) -> x509.CertificateRevocationList:
+def _crl(der: bytes) -> tuple[tuple[str, ...], Period]:
+    """Its issuer's common names, and when it holds."""
+    stated = load_crl(der)
     try:
-        return x509.load_der_x509_crl(der)
-    except ValueError as error:
-        raise Malformed("not a revocation list") from error
+        found = x509.load_der_x509_crl(der).issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (ValueError, TypeError) as error:  # a name that is none
+        raise Malformed("not a revocation list that can be read") from error
+    return tuple(str(name.value) for name in found), _stated(stated.this_update, stated.next_update)
 
 
 def _blocks(pem: bytes, label: bytes) -> tuple[bytes, ...]:
