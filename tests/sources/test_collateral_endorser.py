@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ import nvidia_forge as forge
 from collateral_support import PATIENCE, endorser
 from collateral_vendor import BUSY, Vendor
 from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Unavailable
-from hermetic.evidence import SEV_SNP, TDX, EvidenceBundle
+from hermetic.evidence import SEV_SNP, TDX, DeviceSource, EvidenceBundle, EvidenceSource, SigningKey
 from hermetic.evidence.nvidia import DeviceBundle
 from hermetic.sources import collateral
 from hermetic.sources.collateral import CollateralUnavailable, Endorser, Origin, StapledDevices, StapledSource
@@ -29,6 +29,7 @@ from hermetic.sources.collateral.question import Answer
 from hermetic.sources.collateral.supply import Wanted
 from hermetic.sources.simulator.intel import SimulatedIntel
 from hermetic.sources.simulator.nvidia import SimulatedNvidia
+from hermetic.sources.simulator.snp_platform import SnpPlatform
 from hermetic.verify import simulated_root, verify
 from hermetic.verify.nvidia import verify_device
 from snp_support import CREATED, HOST_DATA, NOW, REPORT_DATA, SEED, issue, roots, simulated
@@ -90,9 +91,6 @@ def test_what_is_missing_is_named_before_anybody_is_asked(vendor: Vendor) -> Non
 
 
 def test_who_has_what_no_service_has_is_said() -> None:
-    from hermetic.evidence import SigningKey
-    from hermetic.sources.simulator.snp_platform import SnpPlatform
-
     with Endorser(None, offline=True) as made:
         (leaf, *_) = made.missing(bare(issue(platform=SnpPlatform(signing_key=SigningKey.VLEK))), now=NOW)
     assert (leaf.url, leaf.reason) == ("", "only the cloud provider has it: ask the attester for its certificate table")
@@ -140,10 +138,9 @@ def test_nothing_that_anybody_answers_raises_anything_but_a_refusal(
 # Times
 
 
-@pytest.mark.parametrize("now", [datetime(2026, 2, 3), datetime(2026, 2, 3, tzinfo=UTC).astimezone()])
-def test_now_is_aware_and_in_utc(now: datetime) -> None:
-    if now.utcoffset() == timedelta(0):
-        now = now.replace(tzinfo=None)
+@pytest.mark.parametrize("zone", [None, timezone(timedelta(hours=1))], ids=["naive", "elsewhere"])
+def test_now_is_aware_and_in_utc(zone: timezone | None) -> None:
+    now = datetime(2026, 2, 3, tzinfo=zone)
     with Endorser(None, offline=True) as made:
         for ask in (made.endorse, made.missing):
             with pytest.raises(Misconfigured, match="aware datetime in UTC"):
@@ -177,7 +174,7 @@ def test_stale_collateral_is_used_only_if_asked_for_and_verification_refuses_it_
 def test_a_stapled_source_needs_no_network_to_be_verified(vendor: Vendor) -> None:
     vendor.publish_amd(issue())
     with endorser(vendor) as made:
-        source = StapledSource(BareSource(), made, clock=lambda: NOW)
+        source: EvidenceSource = StapledSource(BareSource(), made, clock=lambda: NOW)
         assert source.tee == SEV_SNP
         for report_data in (REPORT_DATA, bytes(64)):
             verify(source.collect(report_data), roots=roots(simulated()), now=NOW, report_data=report_data)
@@ -221,7 +218,8 @@ def test_each_device_is_stapled_and_what_they_share_is_fetched_once(vendor: Vend
     vendor.publish_nvidia(forge.bundle())
     vendor.publish_ocsp((forge.device_chain(), forge.signer_chain()))
     with endorser(vendor) as made:
-        devices = StapledDevices(BareDevices(), made, clock=lambda: forge.NOW).collect(forge.NONCE)
+        source: DeviceSource = StapledDevices(BareDevices(), made, clock=lambda: forge.NOW)
+        devices = source.collect(forge.NONCE)
     assert len(devices) == 2
     for device in devices:
         verify_device(device, roots=forge.roots(), now=forge.NOW, nonce=forge.NONCE)
