@@ -63,7 +63,7 @@ def _attributes(body: EnclaveReport, policy: SgxPolicy) -> Iterator[Check]:
     yield step.no_other_bits(
         "attributes.bits",
         "It has no attribute that hands out keys, or that nobody has named",
-        attributes.to_int() & ~(_HARMLESS | EnclaveFlag.DEBUG),
+        attributes.to_int() & ~int(_HARMLESS | EnclaveFlag.DEBUG),
         policy.allow_attribute_bits,
         "sgx.allow_attribute_bits",
     )

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hermetic.evidence import TdFlag, TdReport, TdxQuote
-from hermetic.policy._checks import Step
+from hermetic.policy._checks import Step, one_of
 from hermetic.policy._intel import appraise_intel
 from hermetic.policy._tdx_lint import lint_tdx
 from hermetic.policy._tdx_table import NO_SERVICE_TD, XFAM_KNOWN, XFAM_REQUIRED, TdxPolicy
@@ -94,7 +94,7 @@ def _attributes(body: TdReport, policy: TdxPolicy) -> Iterator[Check]:
     yield step.no_other_bits(
         "attributes.bits",
         "No other attribute is set",
-        attributes.to_int() & ~_OWN_KNOBS,
+        attributes.to_int() & ~int(_OWN_KNOBS),
         policy.allow_attribute_bits,
         "tdx.allow_attribute_bits",
     )
@@ -192,7 +192,6 @@ def _events(events: MeasuredEvents | None, policy: TdxPolicy) -> Iterator[Check]
             {None: "not stated", True: "on", False: "off"}[said.secure_boot],
             "switch secure boot on, and collect the firmware's event log",
         )
-    provider = None if said.key_provider is None else said.key_provider.decode("utf-8", "replace")
     asked = (
         (
             "compose_hash",
@@ -209,10 +208,11 @@ def _events(events: MeasuredEvents | None, policy: TdxPolicy) -> Iterator[Check]
             name = field.replace("_", "-")
             yield step.member(name, title, (raw or b"").hex(), wanted, "collect the event log, and pin what it says")
     if policy.key_providers is not None:
-        yield step.member(
+        yield step.check(
             "key-provider",
             "Its keys come from a provider that we want",
-            provider or "",
-            policy.key_providers,
+            said.key_provider in {provider.encode() for provider in policy.key_providers},
+            one_of(policy.key_providers),
+            (said.key_provider or b"not stated").decode("utf-8", "backslashreplace"),
             "collect the event log, and pin what it says",
         )
