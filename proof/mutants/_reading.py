@@ -12,6 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
+from hermetic.errors import HermeticError
+from hermetic.evidence import DstackLog, EventLog
+
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\n]+)-----END CERTIFICATE-----(?:\n|\Z|(?=\0))")
 _DS = "{http://www.w3.org/2000/09/xmldsig#}"
 
@@ -102,6 +105,18 @@ def xml_once(data: bytes) -> object:
 
 def _decoded(signature: Any, name: str) -> list[bytes]:
     return [base64.b64decode(element.text) for element in signature.iter(f"{_DS}{name}")]
+
+
+def registers(data: bytes) -> object:
+    """What an event log extends its registers to."""
+    try:
+        if data[:1] == b"[":
+            return DstackLog.from_bytes(data).registers()
+        log = EventLog.from_ccel(data)
+        algorithms = () if log.spec is None else log.spec.algorithms
+        return [sorted(log.registers(algorithm).items()) for algorithm in algorithms]
+    except HermeticError:
+        return None
 
 
 def json_value(data: bytes) -> object:

@@ -128,12 +128,12 @@ def _judge(outcome: Outcome, each: Specimen, where: str, parts: Parts) -> None:
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
     else:
-        same = said == _meaning(unit.specimen, asked=ASKED in parts)
-        mutant = Accepted(specimen=each, kind=unit.kind, part=unit.part, parts=parts, said=said, same=same)
+        meaning = _meaning(unit.specimen, asked=ASKED in parts)
+        mutant = Accepted(specimen=each, kind=unit.kind, part=unit.part, parts=parts, said=said, meaning=meaning)
         if reason := explain(mutant):
             outcome.listed[reason] += 1
             return
-        problem = f"accepted, and means {'the same' if same else 'something else'}"
+        problem = f"accepted, and means {'the same' if mutant.same else 'something else'}"
     outcome.failures.append(Failure(unit=unit, where=where, problem=problem[:300]))
 
 

@@ -20,14 +20,18 @@ from proof.specimens import ASKED, AT, Parts, Specimen, kind_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A mutant that was accepted.  ``same``: it means what the specimen means; ``said``: what it means."""
+    """A mutant that was accepted: what it means (``said``), beside what the specimen means."""
 
     specimen: Specimen
     kind: str
     part: str
     parts: Parts
     said: Any
-    same: bool
+    meaning: Any
+
+    @property
+    def same(self) -> bool:
+        return bool(self.said == self.meaning)
 
     def differing(self) -> Iterator[tuple[str, bytes, bytes]]:
         """Name, old and new of each part that is in both and differs, but for the time."""
@@ -95,6 +99,19 @@ def _spelled(read: Callable[[bytes], object]) -> Callable[[Accepted], bool]:
         )
 
     return covers
+
+
+def _fewer_events(mutant: Accepted) -> bool:
+    """The same registers, and of the claims that a log makes the same or fewer: none that is another."""
+    changed = list(mutant.differing())
+    logs = bool(changed) and all(
+        kind_of(name) == "log" and (before := reading.registers(old)) is not None and before == reading.registers(new)
+        for name, old, new in changed
+    )
+    if not logs or mutant.missing():
+        return False
+    (*said, events, checks), (*meant, all_events, all_checks) = mutant.said, mutant.meaning
+    return (said, checks) == (meant, all_checks) and events.items() <= all_events.items()
 
 
 def _not_performed(mutant: Accepted) -> bool:
@@ -175,6 +192,12 @@ MALLEABLE: tuple[Entry, ...] = (
         name="not performed",
         reason="what the caller said it can do without is missing: recorded as not performed, which no policy accepts",
         covers=_not_performed,
+    ),
+    Entry(
+        name="words of a log",
+        reason="an event says more than its digest is over, and the area of a log has an unused end: registers are the "
+        "same, and what a digest no longer agrees with stops being a claim; it never becomes another",
+        covers=_fewer_events,
     ),
     Entry(
         name="order of answers",

@@ -21,7 +21,9 @@ def all_specimens() -> tuple[Specimen, ...]:
         *snp.recorded(),
         *snp.simulated(),
         *intel.recorded(),
+        *intel.simulated(),
         *nvidia.recorded(),
+        *nvidia.simulated(),
         *nvidia.manifests(),
         *platforms.simulated(),
     )

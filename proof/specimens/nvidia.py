@@ -1,6 +1,6 @@
-"""NVIDIA reports and manifests: the recorded ones of tests/verify/expect_nvidia.toml, and a device of our own making.
+"""NVIDIA reports and manifests: recorded ones of tests/verify/expect_nvidia.toml, and a simulated vendor's.
 
-No answer about revocation was ever recorded, so the recorded ones are judged without; the forged one has them all.
+No answer about revocation was ever recorded, so the recorded ones are judged without; the simulated ones have theirs.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import nvidia_forge
 import nvidia_support
 from hermetic.evidence.nvidia import DeviceBundle
-from hermetic.verify.nvidia import NVIDIA_ROOTS, NvidiaRoots, verify_device
+from hermetic.sources.simulator.nvidia import SimulatedNvidia
+from hermetic.sources.simulator.nvidia_machine import NvidiaMachine
+from hermetic.verify.nvidia import NVIDIA_ROOTS, Architecture, NvidiaRoots, verify_device
 from hermetic.verify.rim import verify_rim
 from proof import ROOT
 from proof.specimens._specimen import ASKED, AT, Parts, Specimen, kind_of, timed
+from snp_support import CREATED, NOW, SEED
 
 EXPECT = ROOT / "tests" / "verify" / "expect_nvidia.toml"
 NVIDIA = "nvidia"
@@ -37,7 +39,7 @@ class _Asked:
 
 
 def recorded() -> Iterator[Specimen]:
-    """Reports of real devices, with the manifests that were recorded; and one device with answers about revocation."""
+    """Reports of real devices, with the manifests that were recorded."""
     for entry in _expected("report"):
         folder = entry["report"].split("/")[1]
         bundle = nvidia_support.recorded(folder, entry["rims"])
@@ -47,9 +49,16 @@ def recorded() -> Iterator[Specimen]:
         bundle, nonce = nvidia_support.stated(entry["file"])
         asked = _Asked(roots=NVIDIA_ROOTS, revocation=False, rims=False)
         yield _device(entry["file"], bundle, nonce, entry["at"], asked, recorded=True)
-    asked = _Asked(roots=nvidia_forge.roots(), revocation=True, rims=True)
-    whole = nvidia_forge.bundle()
-    yield _device("simulated/gh100", whole, nvidia_forge.NONCE, nvidia_forge.NOW, asked, recorded=False)
+
+
+def simulated() -> Iterator[Specimen]:
+    """A GPU of each kind and a switch, with manifests and answers about revocation, which nobody recorded."""
+    vendor = SimulatedNvidia.create(created=CREATED, seed=SEED)
+    asked, nonce = _Asked(roots=vendor.roots, revocation=True, rims=True), bytes(range(32))
+    hopper, switch = vendor.issue(nonce, now=NOW, machine=NvidiaMachine(gpus=1, switches=1))
+    (blackwell,) = vendor.issue(nonce, now=NOW, machine=NvidiaMachine(architecture=Architecture.BLACKWELL))
+    for name, whole in (("hopper", hopper), ("switch", switch), ("blackwell", blackwell)):
+        yield _device(f"simulated/{name}", whole, nonce, NOW, asked, recorded=False)
 
 
 def manifests() -> Iterator[Specimen]:
