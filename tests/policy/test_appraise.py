@@ -211,3 +211,11 @@ def test_a_draft_escapes_what_it_writes() -> None:
     drafted = Policy.parse(policy_text(document, note="first\nsecond").encode())
     assert drafted.workload.services == (document.service,)
     assert drafted.workload.argv == document.argv
+
+
+@pytest.mark.parametrize("text", ["version = " + "[" * 2000, "version = " + "1" * 5000], ids=["deep", "long"])
+def test_what_the_reader_of_toml_cannot_read_is_no_policy(text: str) -> None:
+    """Errors of Python's own, of which the reader says nothing."""
+    with pytest.raises(Misconfigured) as refusal:
+        Policy.parse(text.encode())
+    assert refusal.value.code == "policy_malformed"

@@ -101,7 +101,7 @@ def read_document(data: bytes, *, name: str, files: Files | None) -> Document:
     """Reads the policy in ``data``, and with ``files`` those that it names.  Raises Misconfigured."""
     try:
         document = msgspec.convert(tomllib.loads(data.decode("utf-8")), _Toml)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:  # a number too long, tables too deep
         raise Misconfigured(f"{name}: {error}", code="policy_malformed") from error
     tables: dict[str, Any] = {table: getattr(document, table) for table in TABLES}
     tables, read = read_lists(tables, files)
