@@ -20,7 +20,7 @@ from collector_support import mounted, needs_fuse
 from event_log_support import CCEL
 from hermetic.errors import HermeticError, Malformed, Unavailable
 from hermetic.evidence import TDX, TdxQuote
-from hermetic.sources.qgs import QuoteService, configured_port, read_quote_answer, write_quote_request
+from hermetic.sources.qgs import QuoteService, configured_port, connected, read_quote_answer, write_quote_request
 from hermetic.sources.tdx_guest import TdxGuestSource
 from quote_support import tdx_bundle, verified
 
@@ -203,6 +203,20 @@ def test_a_connection_that_closes_early_is_told(stack: ExitStack, answer: Answer
 def test_an_answer_without_end_is_not_read(stack: ExitStack) -> None:
     with pytest.raises(Malformed, match="at most 65536 bytes, got 65537"):
         QuoteService(stack.enter_context(serving(lambda _: b"\0\1\0\1"))).quote(bytes(1024))
+
+
+def test_a_connection_is_made_and_does_not_wait_for_ever(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "service"))
+        listener.listen()
+        connection = connected(socket.AF_UNIX, str(tmp_path / "service"), timeout=0.01)
+        with connection, pytest.raises(TimeoutError):
+            connection.recv(1)
+
+
+def test_a_service_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        connected(socket.AF_UNIX, str(tmp_path / "absent"), timeout=1)
 
 
 @pytest.mark.parametrize(

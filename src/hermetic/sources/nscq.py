@@ -101,9 +101,8 @@ def _observe(library: ctypes.CDLL, session: int, path: bytes, kind: type[_Report
     results: list[int] = []
 
     def answered(uuid: int, result: int, value: _Report | _Chain, _: object) -> None:
-        results.append(result)
-        if result >= 0:
-            found[ctypes.string_at(uuid, 16)] = bytes(value.data[: value.length])
+        results.append(result)  # an error cannot be raised through the library
+        found[ctypes.string_at(uuid, 16)] = bytes(value.data[: value.length])
 
     # Kept in a name until the call is over: the library holds no reference to it.
     callback: Callable[..., None] = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int8, kind, ctypes.c_void_p)(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hermetic.errors import Malformed, Unavailable
 
-__all__ = ["QuoteService", "configured_port", "read_quote_answer", "vsock", "write_quote_request"]
+__all__ = ["QuoteService", "configured_port", "connected", "read_quote_answer", "vsock", "write_quote_request"]
 
 _FRAME = struct.Struct(">I")
 _MESSAGE = struct.Struct("<HHIIIII")
@@ -55,17 +55,19 @@ def vsock(port: int | None = None, *, timeout: float = 30.0) -> Callable[[], soc
     ``timeout`` in seconds is for each step.  What it returns raises OSError.
     """
 
-    def connect() -> socket.socket:
-        connection = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(timeout)
-            connection.connect((_HOST, configured_port() if port is None else port))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    return lambda: connected(socket.AF_VSOCK, (_HOST, configured_port() if port is None else port), timeout=timeout)
 
-    return connect
+
+def connected(family: int, address: object, *, timeout: float) -> socket.socket:
+    """A stream to ``address``, each step of which takes ``timeout`` seconds at most.  Raises OSError."""
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(address)  # type: ignore[arg-type]  # an address of any family
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def configured_port(path: Path = _CONFIGURATION) -> int:

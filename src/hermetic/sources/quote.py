@@ -7,13 +7,17 @@ away; here it can be asked again.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from hermetic.errors import Malformed, Unavailable
-from hermetic.evidence import SGX, TDX, EvidenceBundle, SgxQuote, TdxQuote, parse_evidence
+from hermetic.evidence import SGX, TDX, EvidenceBundle, SgxQuote, TdxQuote
 
 __all__ = ["exact_quote", "quote_bundle"]
 
+_PARSERS: Mapping[str, Callable[[bytes], TdxQuote | SgxQuote]] = MappingProxyType(
+    {TDX: TdxQuote.from_bytes, SGX: SgxQuote.from_bytes}
+)
 _HEADER, _TD_REPORT, _ENCLAVE_REPORT = 48, 584, 384
 _LENGTH = struct.Struct("<I")
 _BODY = struct.Struct("<HI")
@@ -50,10 +54,10 @@ def quote_bundle(
 
     Raises Malformed where it is no quote of that TEE, Unavailable where it is over other report data.
     """
-    if tee not in (TDX, SGX):
+    parse = _PARSERS.get(tee)
+    if parse is None:
         raise Malformed(f"{tee} evidence is no quote")
     bundle = EvidenceBundle(tee=tee, evidence=exact_quote(quote), endorsements={}, event_logs=event_logs or {})
-    parsed = parse_evidence(bundle)
-    if not isinstance(parsed, (TdxQuote, SgxQuote)) or parsed.body.report_data != report_data:
+    if parse(bundle.evidence).body.report_data != report_data:
         raise Unavailable("the quote is over other report data than was asked for", code="device_disturbed")
     return bundle
