@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hermetic.errors import Misconfigured, NotAuthentic
 from hermetic.evidence import Product, SigningKey, SnpReport, Tcb
@@ -20,6 +22,7 @@ from hermetic.sources.simulator.amd import SimulatedAmd
 from hermetic.sources.simulator.installation import AmdInstallation
 from hermetic.sources.simulator.snp_platform import SnpPlatform
 from hermetic.verify import AMD_ROOTS, verify
+from hermetic.wire import b64encode
 from snp_support import (
     CREATED,
     HOST_DATA,
@@ -31,6 +34,12 @@ from snp_support import (
     keys,
     roots,
     simulated,
+)
+
+EC_KEY = b64encode(
+    ec.generate_private_key(ec.SECP384R1()).private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 )
 
 
@@ -80,6 +89,7 @@ def test_keys_that_others_may_read_are_refused(kept: Path, tmp_path: Path) -> No
         pytest.param(lambda text: text.replace("amd.v1", "amd.v2"), id="another version"),
         pytest.param(lambda text: json.dumps(json.loads(text) | {"more": ""}), id="something unknown"),
         pytest.param(lambda text: json.dumps(json.loads(text) | {"ark_key": "AAAA"}), id="a key that is none"),
+        pytest.param(lambda text: json.dumps(json.loads(text) | {"ark_key": EC_KEY}), id="a key of another kind"),
         pytest.param(lambda text: json.dumps(json.loads(text) | {"seed": "****"}), id="a seed that is no base64"),
         pytest.param(lambda text: json.dumps(json.loads(text) | {"created": "lately"}), id="a date that is none"),
     ],
