@@ -6,7 +6,7 @@ Claims are authentic; whether they are wanted is for :mod:`hermetic.policy` to s
 """
 
 from hermetic.identity._devices import DeviceLink, name_devices
-from hermetic.identity._launched import LaunchPlace
+from hermetic.identity._launched import LaunchPlace, find_launch_digest
 from hermetic.identity.aci import ACI_VERSION, aci_report_data
 from hermetic.identity.attester import Attester
 from hermetic.identity.binding import NO_CONTEXT, Binding, Purpose
@@ -44,6 +44,7 @@ __all__ = [
     "Purpose",
     "TlsKey",
     "aci_report_data",
+    "find_launch_digest",
     "format_ed25519",
     "name_devices",
     "parse_ed25519",

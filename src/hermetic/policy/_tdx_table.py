@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -27,6 +27,10 @@ class TdxPolicy(IntelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     and MIGRATABLE, which have knobs of their own.  ``xfam_mask`` is what the domain may use of the processor's extended
     state.  ``mr_service_tds`` of zeros means: no service domain.
 
+    ``launch_place`` is where the pinned image puts, or looks for, the launch digest: MRCONFIGID, which it compares before
+    it executes anything, or an event that it measures.  Only one of them means something to it, and evidence can be
+    shown without its log, so nothing but the policy can say which.
+
     From ``compose_hashes`` on it is about event logs (:class:`hermetic.verify.MeasuredEvents`): the word of a firmware
     and a system that ``mr_tds``, ``rtmr1s`` and ``rtmr2s`` pin.  ``key_providers`` are JSON texts as dstack writes
     them.
@@ -50,6 +54,7 @@ class TdxPolicy(IntelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rtmr1s: tuple[Hex48, ...] | None = None
     rtmr2s: tuple[Hex48, ...] | None = None
     rtmr3s: tuple[Hex48, ...] | None = None
+    launch_place: Literal["mrconfigid", "event"] = "mrconfigid"
     mr_config_ids: tuple[Hex48, ...] | None = None
     mr_owners: tuple[Hex48, ...] | None = None
     mr_owner_configs: tuple[Hex48, ...] | None = None

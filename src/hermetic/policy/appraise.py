@@ -10,6 +10,7 @@ from dataclasses import InitVar, dataclass
 from datetime import timedelta
 
 from hermetic.errors import HermeticError, NotAcceptable
+from hermetic.evidence import TDX
 from hermetic.identity import Binding, Claims, LaunchDocument
 from hermetic.policy.document import Policy, WorkloadPolicy
 from hermetic.policy.hardware import appraise_platform
@@ -65,6 +66,7 @@ def review(claims: Claims, policy: Policy) -> tuple[Check, ...]:
         *claims.checks,
         _lifetime(claims, policy),
         *_workload(claims.launch, policy.workload),
+        *_launch_place(claims, policy),
         *appraise_platform(claims.platform, claims.devices, policy.platform, at=claims.at),
     )
 
@@ -132,6 +134,20 @@ def _workload(launch: LaunchDocument, policy: WorkloadPolicy) -> Iterable[Check]
         _names(policy.outbound),
         _names(launch.outbound),
     )
+
+
+def _launch_place(claims: Claims, policy: Policy) -> Iterable[Check]:
+    """TDX has two places for the launch digest, and an image obeys one: the host, or an omitted log, picks no other."""
+    tdx = policy.platform.tdx
+    if claims.platform.tee == TDX and tdx is not None:
+        yield _check(
+            "policy.tdx.launch-place",
+            "The launch digest stands where the pinned image puts it",
+            claims.launch_place == tdx.launch_place,
+            tdx.launch_place,
+            str(claims.launch_place),
+            f'if that is how the image works: launch_place = "{claims.launch_place}" under [tdx]',
+        )
 
 
 def _member(name: str, title: str, got: str, wanted: tuple[str, ...], fix: str = "") -> Check:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hermetic.evidence import SgxQuote, TdxQuote
 from hermetic.evidence.nvidia import FeatureMode
-from hermetic.identity import LaunchDocument
+from hermetic.identity import LaunchDocument, LaunchPlace, find_launch_digest
 from hermetic.policy._document import Profile
 from hermetic.verify import IntelClaims, PlatformClaims
 from hermetic.verify.nvidia import DeviceClaims
@@ -83,6 +83,8 @@ def _intel(claims: IntelClaims) -> dict[str, Any]:
         table["mr_tds"] = [quote.body.mr_td.hex()]
         # RTMR0 follows from how much memory and how many processors there are, RTMR3 from what happens at run time.
         table |= {f"rtmr{n}s": [quote.body.rtmrs[n].hex()] for n in (1, 2)}
+        if (place := find_launch_digest(claims)[0]) is not LaunchPlace.MRCONFIGID:
+            table["launch_place"] = str(place)
     elif isinstance(quote, SgxQuote):
         table["mr_enclaves"] = [quote.body.mr_enclave.hex()]
     if claims.tcb.status != "UpToDate":
