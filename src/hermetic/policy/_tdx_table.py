@@ -27,9 +27,9 @@ class TdxPolicy(IntelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     and MIGRATABLE, which have knobs of their own.  ``xfam_mask`` is what the domain may use of the processor's extended
     state.  ``mr_service_tds`` of zeros means: no service domain.
 
-    ``launch_place`` is where the pinned image puts, or looks for, the launch digest: MRCONFIGID, which it compares before
-    it executes anything, or an event that it measures.  Only one of them means something to it, and evidence can be
-    shown without its log, so nothing but the policy can say which.
+    ``launch_place`` is where the pinned image looks for the launch digest, or puts it: MRCONFIGID, which it compares
+    before it executes anything, or an event that it measures.  Only one of them means something to it, and evidence can
+    be shown without its log, so nothing but the policy can say which.
 
     From ``compose_hashes`` on it is about event logs (:class:`hermetic.verify.MeasuredEvents`): the word of a firmware
     and a system that ``mr_tds``, ``rtmr1s`` and ``rtmr2s`` pin.  ``key_providers`` are JSON texts as dstack writes
