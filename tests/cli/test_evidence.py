@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 import attested_support
-from examined_support import NONCE, PPCIE, REPORT_DATA, machine, platform, policy_text
+from examined_support import NONCE, PPCIE, REPORT_DATA, devices, machine, platform, policy_text
 from hermetic.cli import main
+from hermetic.cli._evidence_files import gather
 from hermetic.evidence import Composite, Product, SigningKey
 from hermetic.results import open_ear
 from hermetic.seal import encode_owner_key
@@ -228,6 +229,16 @@ def test_a_policy_that_does_not_want_it_says_all_that_it_minds(run: Run, wanted:
     assert outcomes(done.document)["fail"] == {"policy.snp.vmpl", "policy.snp.guest-svn"}
 
 
+def test_a_policy_for_a_workload_is_not_met_by_bare_evidence(run: Run, tmp_path: Path) -> None:
+    report = attested_support.report()
+    bundle = written(tmp_path / "bundle.json", canonical(report.evidence.to_json()))
+    policy = written(tmp_path / "policy.toml", attested_support.policy_text().encode())
+    asked = ("--report-data", report.binding.report_data().hex(), "--at", "2026-11-24T12:00:00Z", "--offline")
+    done = run("verify", bundle, "--policy", policy, "--allow-simulated", *asked, "--json")
+    assert done.code == 3, done.out
+    assert outcomes(done.document)["not performed"] == {"policy.workload"}
+
+
 def test_a_machine_with_devices(run: Run, tmp_path: Path) -> None:
     bundle = written(tmp_path / "machine.json", machine("tdx", PPCIE).to_bytes())
     policy = written(tmp_path / "policy.toml", policy_text("tdx", PPCIE).encode())
@@ -237,12 +248,12 @@ def test_a_machine_with_devices(run: Run, tmp_path: Path) -> None:
     assert outcomes(done.document)["not performed"] == {"binding.devices"}
     alone = written(tmp_path / "devices.json", machine(None, PPCIE).to_bytes())
     policy.write_text(policy_text(None, PPCIE))
-    devices = run(
+    done = run(
         "verify", alone, "--policy", policy, "--allow-simulated", "--at", AT, "--nonce", NONCE.hex(), "--offline"
     )
-    assert devices.code == 0, devices.out
-    assert "The device gpu1: NVIDIA" in devices.out
-    assert "The devices together" in devices.out
+    assert done.code == 0, done.out
+    assert "The device gpu1: NVIDIA" in done.out
+    assert "The devices together" in done.out
 
 
 def test_an_attestation_report(run: Run, tmp_path: Path) -> None:
@@ -274,6 +285,25 @@ def test_a_saved_bundle_says_the_same_again(run: Run, tmp_path: Path, wanted: tu
     # Refused, for nobody allowed the simulator, and kept all the same.
     assert run("verify", report, "--at", AT, "--offline", "--save", saved).code == 1
     assert saved.read_bytes() == report.read_bytes()
+
+
+def test_loose_files_complete_an_attestation_report_too(tmp_path: Path) -> None:
+    report = replace(attested_support.report(), devices=devices(PPCIE))
+    files = [written(tmp_path / f"{name}.der", der) for name, der in report.evidence.endorsements.items()]
+    for number, (_, document) in enumerate(sorted(report.devices[0].rims.items())):
+        files.append(written(tmp_path / f"{number}.swidtag", document))
+    files += [written(tmp_path / f"{number}.ocsp", der) for number, der in enumerate(report.devices[0].ocsp)]
+    bare = replace(
+        report,
+        evidence=replace(report.evidence, endorsements={}),
+        devices=tuple(replace(device, rims={}, ocsp=()) for device in report.devices),
+    )
+    gathered = gather([written(tmp_path / "report.json", bare.to_bytes()), *files])
+    assert gathered.report is not None
+    assert gathered.platform == report.evidence
+    assert gathered.devices[0] == report.devices[0]
+    assert gathered.devices[2].rims == {}  # the switch's manifest is another
+    assert gather([written(tmp_path / "again.json", gathered.to_bytes())]).report == gathered.report
 
 
 # Where documents come from
@@ -461,8 +491,8 @@ def test_questions_that_cannot_be_meant(
 def test_questions_of_the_other_kind(run: Run, tmp_path: Path) -> None:
     report = written(tmp_path / "report.json", attested_support.report().to_bytes())
     assert "--nonce" in run("verify", report, "--report-data", "00" * 64, "--offline").err
-    devices = written(tmp_path / "devices.json", machine(None, PPCIE).to_bytes())
-    assert "--nonce" in run("verify", devices, "--report-data", "00" * 64, "--offline").err
+    bare = written(tmp_path / "devices.json", machine(None, PPCIE).to_bytes())
+    assert "--nonce" in run("verify", bare, "--report-data", "00" * 64, "--offline").err
 
 
 def test_now_is_never_earlier_than_what_was_signed(run: Run, tmp_path: Path, wanted: tuple[Path, Path]) -> None:

@@ -253,6 +253,7 @@ def test_an_attestation_report_stands_alone_but_for_its_endorsements() -> None:
     found = assemble([report, crl])
     assert found.attestation == attestation_report_bytes(report)
     assert found.loose.lists
+    assert found.answers
     for other in (report, platform(whole())):
         with pytest.raises(Malformed, match="by itself"):
             assemble([report, other])

@@ -43,6 +43,10 @@ def outcome(verdict: Verdict, name: str) -> Outcome:
     return next(check.outcome for check in verdict.checks if check.name == name)
 
 
+def outcome_or_none(verdict: Verdict, name: str) -> Outcome | None:
+    return next((check.outcome for check in verdict.checks if check.name == name), None)
+
+
 def failed(verdict: Verdict) -> set[str]:
     return {check.name for check in verdict.checks if check.outcome is Outcome.FAIL}
 
@@ -195,6 +199,22 @@ def test_a_policy_counts_devices() -> None:
     assert unwanted.overall is Overall.REFUSED
     fewer = examined(machine(None, ONE_GPU), policy(None, PPCIE))
     assert {"policy.nvidia.gpus", "policy.nvidia.switches"} <= failed(fewer)
+
+
+def test_bare_evidence_does_not_say_what_runs() -> None:
+    wanted = report_policy()
+    verdict = examined(Composite(platform=attestation_report().evidence), None, roots=AMD_ROOTS, policy=wanted)
+    assert outcome_or_none(verdict, "policy.workload") is None  # refused before: nobody allowed the simulator
+    roots = wanted.platform.roots(allow_simulated=True)
+    report = attestation_report()
+    asked = {"roots": roots, "now": REPORT_NOW, "report_data": report.binding.report_data(), "policy": wanted}
+    bare = examined(Composite(platform=report.evidence), None, **asked)
+    assert failed(bare) == set()
+    assert outcome(bare, "policy.workload") is Outcome.NOT_PERFORMED
+    assert bare.overall is Overall.INCOMPLETE
+    assert bare.policy == wanted.digest
+    alone = examined(Composite(platform=report.evidence), None, **(asked | {"policy": wanted.platform}))
+    assert alone.overall is Overall.ACCEPTED
 
 
 def test_what_cannot_be_meant_is_raised() -> None:

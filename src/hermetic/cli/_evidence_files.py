@@ -86,7 +86,8 @@ def gather(paths: Sequence[Path]) -> Gathered:
     found = assemble([read(path) for path in paths])
     if found.attestation is not None:
         report = AttestationReport.from_bytes(found.attestation)
-        return Gathered(report=replace(report, evidence=found.loose.fitted(report.evidence)))
+        report_devices = tuple(fit_manifests(found.answered(device), found.manifests) for device in report.devices)
+        return Gathered(report=replace(report, evidence=found.loose.fitted(report.evidence), devices=report_devices))
     devices = tuple(fit_manifests(bundle, found.manifests) for bundle in found.devices)
     return Gathered(evidence=Composite(platform=found.platform, devices=devices))
 

@@ -14,6 +14,7 @@ from hermetic.errors import Malformed, Misconfigured
 if TYPE_CHECKING:
     from hermetic.cli._evidence_files import Gathered
     from hermetic.identity import Purpose
+    from hermetic.policy import PlatformPolicy, Policy
     from hermetic.results import Verdict
     from hermetic.results.jws import SigningKey
 
@@ -79,22 +80,32 @@ class Question:
         )
 
     def _judge_bare(self, gathered: Gathered, path: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:
-        from hermetic.policy import PlatformPolicy
+        from hermetic.policy import Policy
         from hermetic.results import examine
         from hermetic.verify import AMD_ROOTS, INTEL_ROOTS
         from hermetic.verify.nvidia import NVIDIA_ROOTS
 
         assert gathered.evidence is not None  # noqa: S101 - it is one or the other
-        policy = None if path is None else PlatformPolicy.load(path)
+        policy = None if path is None else _any_policy(path)
+        platform = policy.platform if isinstance(policy, Policy) else policy
         return examine(
             gathered.evidence,
-            roots=policy.roots(allow_simulated=allow_simulated) if policy else (*AMD_ROOTS, *INTEL_ROOTS),
-            device_roots=policy.device_roots(allow_simulated=allow_simulated) if policy else NVIDIA_ROOTS,
+            roots=platform.roots(allow_simulated=allow_simulated) if platform else (*AMD_ROOTS, *INTEL_ROOTS),
+            device_roots=platform.device_roots(allow_simulated=allow_simulated) if platform else NVIDIA_ROOTS,
             now=now,
             report_data=self.report_data,
             nonce=self.nonce,
             policy=policy,
         )
+
+
+def _any_policy(path: Path) -> Policy | PlatformPolicy:
+    """With or without a workload, and linted.  Raises Misconfigured."""
+    from hermetic.policy import PlatformPolicy, Policy, beside, parse_any
+    from hermetic.policy.platform import read_policy
+
+    seen = parse_any(read_policy(path), name=str(path), files=beside(path))
+    return Policy.load(path) if isinstance(seen, Policy) else PlatformPolicy.load(path)
 
 
 def time_of(text: str | None) -> datetime:

@@ -90,7 +90,7 @@ class Loose:
         if tcb_signer is not None and (chain := self._chain(tcb_signer)) is not None:
             found = {"tcb_info_chain": chain, "qe_identity_chain": chain} | found
         for crl in self.lists:
-            issuer = _common_name(crl.issuer)
+            issuer = common_name(crl.issuer)
             if issuer == _INTEL_ROOT:
                 _place(found, "root_crl", _der(crl))
             elif issuer in _PCK_AUTHORITIES:
@@ -105,8 +105,8 @@ class Loose:
         root = self._only(self._of_subject(signer.issuer), "root certificate")
         return None if root is None else _pem(signer) + _pem(root)
 
-    def _named(self, common_name: str) -> list[x509.Certificate]:
-        return [each for each in self.certificates if _common_name(each.subject) == common_name]
+    def _named(self, wanted: str) -> list[x509.Certificate]:
+        return [each for each in self.certificates if common_name(each.subject) == wanted]
 
     def _of_subject(self, name: x509.Name) -> list[x509.Certificate]:
         return [each for each in self.certificates if each.subject == name]
@@ -114,7 +114,7 @@ class Loose:
     def _list_of(self, issuer: x509.Name) -> x509.CertificateRevocationList | None:
         found = [each for each in self.lists if each.issuer == issuer]
         if len(found) > 1:
-            raise Malformed(f"evidence: two revocation lists of {_common_name(issuer)}", fix="give the newer one only")
+            raise Malformed(f"evidence: two revocation lists of {common_name(issuer)}", fix="give the newer one only")
         return found[0] if found else None
 
     @staticmethod
@@ -137,7 +137,7 @@ def _place(found: dict[str, bytes], name: str, value: bytes) -> None:
         raise Malformed(f"evidence: two different files for {name}")
 
 
-def _common_name(name: x509.Name) -> str:
+def common_name(name: x509.Name) -> str:
     values = name.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(values[0].value) if values else ""
 

@@ -6,13 +6,13 @@ wrongly is refused when it is verified.  That files were given together says not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cryptography import x509
 
 from hermetic.errors import Malformed
-from hermetic.evidence._loose import Loose, _common_name
+from hermetic.evidence._loose import Loose, common_name
 from hermetic.evidence._nvidia_bundle import DeviceBundle
 from hermetic.evidence.bundle import TDX, EvidenceBundle
 from hermetic.evidence.parts import (
@@ -40,7 +40,7 @@ class Assembled:
 
     ``stated`` are the nonces that whoever wrote the files says the devices were asked, in their order, None where
     nobody did.  ``manifests`` belong to devices; which one to which, :mod:`hermetic.verify.nvidia_manifests`
-    tells.  ``loose`` completes an attestation report's evidence.
+    tells.  What completes an attestation report is ``loose`` for its platform, :meth:`answered` for its devices.
     """
 
     attestation: bytes | None = None
@@ -48,7 +48,17 @@ class Assembled:
     devices: tuple[DeviceBundle, ...] = ()
     stated: tuple[bytes | None, ...] = ()
     manifests: tuple[ManifestPart, ...] = ()
+    answers: tuple[RevocationPart, ...] = ()
     loose: Loose
+
+    def answered(self, device: DeviceBundle) -> DeviceBundle:
+        """``device`` with every loose list and OCSP answer: which certificate each is about, its own text says."""
+        ocsp, crls = ([part.der for part in self.answers if part.ocsp is kind] for kind in (True, False))
+        return replace(
+            device,
+            ocsp=tuple(dict.fromkeys((*device.ocsp, *ocsp))),
+            crls=tuple(dict.fromkeys((*device.crls, *crls))),
+        )
 
 
 def assemble(found: Sequence[Recognised]) -> Assembled:
@@ -68,17 +78,20 @@ def assemble(found: Sequence[Recognised]) -> Assembled:
     loose = Loose.from_parts(part for part in parts if not _is_device_chain(part))
     platform = _platform(parts)
     devices = _devices(parts)
-    manifests = tuple(part for part in parts if isinstance(part, ManifestPart))
     attestation = _attestation(parts, alone=platform is None and not devices)
     if attestation is None and platform is None and not devices:
         raise Malformed("evidence: endorsements alone; there is nothing here that they are for")
-    return Assembled(
+    beside = Assembled(
+        manifests=tuple(part for part in parts if isinstance(part, ManifestPart)),
+        answers=tuple(part for part in parts if isinstance(part, RevocationPart)),
+        loose=loose,
+    )
+    return replace(
+        beside,
         attestation=attestation,
         platform=None if platform is None else loose.fitted(_with_logs(platform, parts)),
-        devices=tuple(_with_revocation(device.bundle, parts) for device in devices),
+        devices=tuple(beside.answered(device.bundle) for device in devices),
         stated=tuple(device.nonce for device in devices),
-        manifests=manifests,
-        loose=loose,
     )
 
 
@@ -126,15 +139,5 @@ def _devices(parts: list[Part]) -> list[DevicePart]:
 def _is_device_chain(part: Part) -> bool:
     """Whether one of its certificates is that of a device's boot ROM: no other chain has one."""
     return isinstance(part, CertificatesPart) and any(
-        _common_name(x509.load_der_x509_certificate(der).subject).endswith(_BOOT_ROM) for der in part.certificates
-    )
-
-
-def _with_revocation(bundle: DeviceBundle, parts: Iterable[Part]) -> DeviceBundle:
-    """Every answer goes to every device: which one it is about, its own signed text says."""
-    answers = [part for part in parts if isinstance(part, RevocationPart)]
-    return replace(
-        bundle,
-        ocsp=tuple(dict.fromkeys((*bundle.ocsp, *(part.der for part in answers if part.ocsp)))),
-        crls=tuple(dict.fromkeys((*bundle.crls, *(part.der for part in answers if not part.ocsp)))),
+        common_name(x509.load_der_x509_certificate(der).subject).endswith(_BOOT_ROM) for der in part.certificates
     )

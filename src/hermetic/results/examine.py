@@ -29,6 +29,15 @@ from hermetic.verify.nvidia import NVIDIA_ROOTS, DeviceClaims, NvidiaRoots, chec
 
 __all__ = ["examine", "examine_report"]
 
+_NO_WORKLOAD = Check(
+    name="policy.workload",
+    title="What runs there is what the policy wants",
+    outcome=Outcome.NOT_PERFORMED,
+    expected="an attestation report, which names the launch document",
+    got="bare evidence, which does not say what runs",
+    section="policy",
+    fix="verify the attestation report of the workload, or use a policy without [workload]",
+)
 _NOT_BOUND = Check(
     name="binding.devices",
     title="The platform vouches for these devices",
@@ -61,12 +70,12 @@ def examine(
     now: datetime,
     report_data: bytes | None = None,
     nonce: bytes | None = None,
-    policy: PlatformPolicy | None = None,
+    policy: PlatformPolicy | Policy | None = None,
 ) -> Verdict:
     """The verdict over bare evidence.  ``report_data`` (64 bytes) is the platform's question, ``nonce`` (32) devices'.
 
-    Either None records the comparison as not performed.  A refusal is in the verdict, not raised; Misconfigured is
-    raised for roots, times or questions that cannot be meant.
+    Either None records the comparison as not performed; so is what a policy asks of a workload.  A refusal is in the
+    verdict, not raised; Misconfigured is raised for roots, times or questions that cannot be meant.
     """
     found = _Found()
     platform = _platform(found, evidence, roots, now, report_data)  # 1
@@ -75,13 +84,15 @@ def examine(
         _machine(found, devices, nonce)  # 2
     if evidence.platform is not None and evidence.devices:
         found.checks.append(_NOT_BOUND)  # 3
-    if policy is not None and found.refusal is None:
-        found.checks += appraise_platform(platform, devices, policy, at=now)  # 4
+    judge = policy.platform if isinstance(policy, Policy) else policy
+    if judge is not None and found.refusal is None:
+        found.checks += appraise_platform(platform, devices, judge, at=now)  # 4
+        found.checks += [_NO_WORKLOAD] if isinstance(policy, Policy) else []
     return Verdict(
         at=now,
         parts=tuple(found.parts),
         checks=tuple(found.checks),
-        policy=None if policy is None else policy.digest,
+        policy=None if judge is None else judge.digest,
         refusal=found.refusal,
         nonce=nonce,
     )
