@@ -109,7 +109,6 @@ class Supply:
 
         Raises CollateralUnavailable with all that is missing, or Malformed where a vendor answered something else.
         """
-
         here = [_longest(self._candidates(wanted, now)) for wanted in all_wanted]
         # 1. Here, and not about to expire.
         settled = [self._settled(wanted.question, found, now) for wanted, found in zip(all_wanted, here, strict=True)]
