@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import nvidia_forge
 from attested_support import report as attestation_report
 from hermetic.errors import Malformed
 from hermetic.evidence import EvidenceBundle, Product, Recognised, SigningKey, Tcb, assemble, recognise
@@ -228,10 +229,13 @@ def test_reports_and_chains_that_do_not_match_in_number(given: list[str]) -> Non
 @needs_vectors
 def test_answers_about_revocation_go_to_every_device() -> None:
     device = recorded(SWITCH)
-    crl = whole().endorsements["crl"]
+    crl = nvidia_forge.revocation_list(nvidia_forge.device_chain()[2])
     parts: list[Any] = [DevicePart(bundle=device, nonce=b"n" * 32), DevicePart(bundle=device)]
     answers = [RevocationPart(der=b"an answer", ocsp=True), RevocationPart(der=b"an answer", ocsp=True)]
-    found = assemble([Recognised(form="devices", parts=(*parts, *answers, RevocationPart(der=crl)))])
+    lists = [RevocationPart(der=crl), RevocationPart(der=whole().endorsements["crl"])]
+    intel = bundle_of(COS, "collateral-2025-11-04-UpToDate.json").endorsements
+    lists += [RevocationPart(der=intel[name]) for name in ("root_crl", "pck_crl")]
+    found = assemble([Recognised(form="devices", parts=(*parts, *answers, *lists))])
     assert found.devices == (replace(device, ocsp=(b"an answer",), crls=(crl,)),) * 2
     assert found.stated == (b"n" * 32, None)
 
@@ -253,7 +257,6 @@ def test_an_attestation_report_stands_alone_but_for_its_endorsements() -> None:
     found = assemble([report, crl])
     assert found.attestation == attestation_report_bytes(report)
     assert found.loose.lists
-    assert found.answers
     for other in (report, platform(whole())):
         with pytest.raises(Malformed, match="by itself"):
             assemble([report, other])

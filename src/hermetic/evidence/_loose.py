@@ -132,6 +132,14 @@ def _names_chip(leaf: x509.Certificate, chip_id: bytes) -> bool:
     return False
 
 
+def is_platforms(part: RevocationPart) -> bool:
+    """Whether a list is one of AMD's or Intel's, by its issuer's name: a device has no use for it."""
+    if part.ocsp:
+        return False
+    issuer = common_name(x509.load_der_x509_crl(part.der).issuer)
+    return issuer.startswith("ARK-") or issuer in (_INTEL_ROOT, *_PCK_AUTHORITIES)
+
+
 def _place(found: dict[str, bytes], name: str, value: bytes) -> None:
     if found.setdefault(name, value) != value:
         raise Malformed(f"evidence: two different files for {name}")

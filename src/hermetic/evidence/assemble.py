@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 
 from hermetic.errors import Malformed
-from hermetic.evidence._loose import Loose, common_name
+from hermetic.evidence._loose import Loose, common_name, is_platforms
 from hermetic.evidence._nvidia_bundle import DeviceBundle
 from hermetic.evidence.bundle import TDX, EvidenceBundle
 from hermetic.evidence.parts import (
@@ -52,7 +52,7 @@ class Assembled:
     loose: Loose
 
     def answered(self, device: DeviceBundle) -> DeviceBundle:
-        """``device`` with every loose list and OCSP answer: which certificate each is about, its own text says."""
+        """``device`` with every answer about devices: which certificate each is about, its own signed text says."""
         ocsp, crls = ([part.der for part in self.answers if part.ocsp is kind] for kind in (True, False))
         return replace(
             device,
@@ -83,7 +83,7 @@ def assemble(found: Sequence[Recognised]) -> Assembled:
         raise Malformed("evidence: endorsements alone; there is nothing here that they are for")
     beside = Assembled(
         manifests=tuple(part for part in parts if isinstance(part, ManifestPart)),
-        answers=tuple(part for part in parts if isinstance(part, RevocationPart)),
+        answers=tuple(part for part in parts if isinstance(part, RevocationPart) and not is_platforms(part)),
         loose=loose,
     )
     return replace(
