@@ -16,6 +16,7 @@ import pytest
 import event_log_support
 from hermetic.evidence import EnclaveAttributes, EnclaveFlag, TdAttributes, TdFlag
 from hermetic.evidence.nvidia import FeatureMode, OpaqueField
+from hermetic.identity import LaunchPlace, find_launch_digest
 from hermetic.policy.nvidia import NvidiaPolicy, appraise_nvidia
 from hermetic.policy.sgx import SgxPolicy, appraise_sgx
 from hermetic.policy.tdx import TdxPolicy, appraise_tdx
@@ -300,7 +301,13 @@ def test_what_is_asked_of_devices(knob: str) -> None:
     assert appraised(twin.misses) == [f"policy.nvidia.{twin.fails}"]
 
 
+def test_either_place_of_the_launch_digest() -> None:
+    """Judged with the launch document, not with the domain: ``launch_place``."""
+    for event, place in ((False, LaunchPlace.MRCONFIGID), (True, LaunchPlace.EVENT)):
+        assert find_launch_digest(of_intel(TdxPlatform(launch_event=event), "tdx"))[0] is place
+
+
 def test_every_knob_of_a_policy_has_its_twins() -> None:
-    assert knobs(TdxPolicy) == TDX.keys()
+    assert knobs(TdxPolicy) - {"launch_place"} == TDX.keys()
     assert knobs(SgxPolicy) == SGX.keys()
     assert knobs(NvidiaPolicy) - {"simulated_device_root", "simulated_manifest_root"} == DEVICES.keys()
