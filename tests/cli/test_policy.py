@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+import intel_support
+from hermetic.evidence import Composite
 from hermetic.policy import Policy
 from stack_support import Home, Up
 
@@ -57,6 +59,47 @@ def test_from_a_launch_document_on_the_simulator_of_this_machine(stack: Up, stra
     assert stranger.hermetic("verify", stack.url, "--policy", policy, "--allow-simulated").returncode == 0
     # Hardware and simulator are not mixed.
     assert stack.hermetic("policy", "new", *arguments, "--product", "Genoa").returncode == 2
+
+
+@pytest.mark.parametrize("tee", ["snp", "tdx", "sgx"])
+def test_for_any_machine_that_the_simulator_plays(stack: Up, tmp_path: Path, tee: str) -> None:
+    machine = ("--tee", tee, "--gpus", "2", "--switches", "1")
+    written = stack.hermetic("policy", "new", "--launch", stack.folder / "launch.json", "--allow-simulated", *machine)
+    assert written.returncode == 0, written.stderr
+    policy = tmp_path / "policy.toml"
+    policy.write_text(written.stdout)
+    platform = Policy.load(policy).platform
+    assert platform.tees == ({"snp": "SEV-SNP", "tdx": "TDX", "sgx": "SGX"}[tee],)
+    assert platform.nvidia is not None
+    assert (platform.nvidia.gpus, platform.nvidia.switches, platform.nvidia.modes) == (2, 1, ("PPCIE",))
+    root = json.loads(stack.hermetic("simulator", "root", "--tee", tee, "--json").stdout)
+    assert platform.simulated_root == root["simulated_root"]
+    assert platform.nvidia.simulated_device_root == root["simulated_device_root"]
+    assert platform.nvidia.simulated_manifest_root == root["simulated_manifest_root"]
+
+
+COS = "tdx/v5-90c06f000000-go-tdx-guest-cf77a6"
+
+
+def test_from_evidence_of_a_machine_that_one_trusts(stack: Up, stranger: Home, tmp_path: Path) -> None:
+    """A recorded one, at a time at which it verifies; and not at another, nor a simulator's."""
+    collateral = "collateral-2026-03-09-UpToDate.json"
+    bundle = tmp_path / "bundle.json"
+    bundle.write_bytes(Composite(platform=intel_support.bundle_of(COS, collateral)).to_bytes())
+    arguments = ("policy", "new", "--launch", stack.folder / "launch.json", "--evidence", bundle)
+    at = intel_support.time_of(COS, collateral)
+    written = stranger.hermetic(*arguments, "--at", at.isoformat())
+    assert written.returncode == 0, written.stderr
+    policy = tmp_path / "policy.toml"
+    policy.write_text(written.stdout)
+    tdx = Policy.load(policy).platform.tdx
+    assert tdx is not None
+    assert [len(pins or ()) for pins in (tdx.mr_tds, tdx.rtmr1s, tdx.rtmr2s)] == [1, 1, 1]
+    assert tdx.tcb_date_min is not None
+    late = stranger.hermetic(*arguments, "--at", "2040-01-01T00:00:00Z")
+    assert (late.returncode, late.stdout) == (1, "")
+    mixed = stranger.hermetic(*arguments, "--product", "Genoa", "--measurement", "00" * 48)
+    assert (mixed.returncode, mixed.stdout) == (2, "")
 
 
 def test_nothing_is_written_for_what_is_no_measurement(stack: Up, stranger: Home) -> None:
@@ -152,3 +195,81 @@ def test_wrong_usage(stranger: Home, arguments: list[str]) -> None:
 
 def test_nobody_there(stranger: Home) -> None:
     assert stranger.hermetic("policy", "new", "http://127.0.0.1:1").returncode == 4
+
+
+# hermetic policy release
+
+VALUES = f"""
+name = "clinic-chat"
+version = "1.4"
+issued = 2026-02-01T00:00:00Z
+not_after = 2027-02-01T00:00:00Z
+
+[tdx]
+mr_tds = ["{"aa" * 48}"]
+"""
+
+
+def signing_key(home: Home, path: Path) -> str:
+    """A new owner's key; its public half."""
+    done = home.hermetic("keygen", "--owner", "--output", path, "--json")
+    public: str = json.loads(done.stdout)["public"]
+    return public
+
+
+def test_a_release_is_signed_shown_and_relied_upon(stranger: Home, tmp_path: Path) -> None:
+    one, other = (signing_key(stranger, tmp_path / f"{name}.key") for name in ("one", "other"))
+    (tmp_path / "values.toml").write_text(VALUES)
+    signed = stranger.hermetic("policy", "release", "sign", tmp_path / "values.toml", "--key", tmp_path / "one.key")
+    assert signed.returncode == 0, signed.stderr
+    (tmp_path / "one.json").write_text(signed.stdout)
+    both = stranger.hermetic("policy", "release", "cosign", tmp_path / "one.json", "--key", tmp_path / "other.key")
+    assert both.returncode == 0, both.stderr
+    (tmp_path / "release.json").write_text(both.stdout)
+
+    shown = stranger.hermetic("policy", "release", "show", tmp_path / "release.json")
+    assert {"clinic-chat 1.4", f"signed by {one}", f"signed by {other}"} <= set(shown.stdout.splitlines())
+    assert f"tdx.mr_tds {'aa' * 48}" in shown.stdout
+    said = json.loads(stranger.hermetic("policy", "release", "show", tmp_path / "release.json", "--json").stdout)
+    assert set(said["signers"]) == {one, other}
+
+    policy = tmp_path / "policy.toml"
+    table = f'[release]\nfile = "release.json"\nname = "clinic-chat"\nsigners = ["{one}", "{other}"]\n'
+    policy.write_text(f'version = 1\nprofile = "development"\n[tdx]\n{table}')
+    assert findings(stranger, policy) == (0, set())
+    policy.write_text(policy.read_text().replace("release.json", "one.json"))
+    done = stranger.hermetic("policy", "lint", policy)
+    assert done.returncode == 2
+    assert "release_signature" in done.stderr
+
+
+def test_a_signature_that_does_not_hold_is_shown_as_such(stranger: Home, tmp_path: Path) -> None:
+    signing_key(stranger, tmp_path / "owner.key")
+    (tmp_path / "values.toml").write_text(VALUES)
+    arguments = ("policy", "release", "sign", tmp_path / "values.toml", "--key", tmp_path / "owner.key")
+    document = json.loads(stranger.hermetic(*arguments).stdout)
+    document["document"]["version"] = "1.5"
+    (tmp_path / "release.json").write_text(json.dumps(document))
+    shown = stranger.hermetic("policy", "release", "show", tmp_path / "release.json")
+    assert "does not hold" in shown.stdout
+    assert "signed by" not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [("sign", "not toml at all"), ("sign", 'name = "x"\n'), ("cosign", "{}"), ("show", "{}"), ("show", "not json")],
+)
+def test_what_is_no_release(stranger: Home, tmp_path: Path, command: str, text: str) -> None:
+    signing_key(stranger, tmp_path / "owner.key")
+    (tmp_path / "file").write_text(text)
+    key = () if command == "show" else ("--key", tmp_path / "owner.key")
+    done = stranger.hermetic("policy", "release", command, tmp_path / "file", *key)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert str(tmp_path / "file") in done.stderr
+
+
+def test_a_policy_for_platforms_alone_is_linted_too(stranger: Home, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('version = 1\nprofile = "production"\n[nvidia]\ngpus = 1\n')
+    assert findings(stranger, policy) == (1, {"device_floor_missing", "pins_no_modes"})

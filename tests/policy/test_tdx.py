@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hermetic.evidence import TdAttributes, TdFlag
+from hermetic.evidence import TdAttributes, TdFlag, TdxQuote
 from hermetic.policy.tdx import XFAM_KNOWN, TdxPolicy, appraise_tdx, lint_tdx
 from hermetic.sources.simulator.tdx_platform import (
     SIMULATED_TD_MEASUREMENT,
@@ -136,8 +136,9 @@ def test_a_report_that_cannot_name_its_service_domain() -> None:
 )
 def test_module(launched: tuple[int, int], running: tuple[int, int], good: bool) -> None:
     claims = intel_claims(HEALTHY)
-    body = replace(claims.report.body, tee_tcb_svn=module_svn(*launched), tee_tcb_svn2=module_svn(*running))  # type: ignore[type-var]
-    changed = replace(claims, report=replace(claims.report, body=body))  # type: ignore[type-var]
+    assert isinstance(claims.report, TdxQuote)
+    body = replace(claims.report.body, tee_tcb_svn=module_svn(*launched), tee_tcb_svn2=module_svn(*running))
+    changed = replace(claims, report=replace(claims.report, body=body))
     assert failed(changed, module_min="1.7") == ([] if good else ["module"])
     assert failed(changed) == []
 

@@ -61,18 +61,19 @@ def simulator_tables(tee: str, gpus: int, switches: int) -> tuple[Tables, str]:
     return machine_tables(machine, now=now), machine.root_digest
 
 
-def evidence_tables(paths: Sequence[Path]) -> Tables:
-    """Tables for the machine that this evidence is of, once a vendor stands behind it.
+def evidence_tables(paths: Sequence[Path], at: str | None) -> Tables:
+    """Tables for the machine that this evidence is of, once a vendor stands behind it ``at`` that time.
 
     What the evidence answers is not asked: it is taken for a sample of a machine that the caller trusts.  Raises
     NotAuthentic, and Malformed for what is no evidence.
     """
     from hermetic.cli._evidence_files import gather
+    from hermetic.cli._evidence_judge import time_of
     from hermetic.policy import seen_tables
     from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, verify
     from hermetic.verify.nvidia import NVIDIA_ROOTS, verify_device
 
-    gathered, now = gather(paths), datetime.now(UTC)
+    gathered, now = gather(paths), time_of(at)
     platform = None
     if gathered.platform is not None:
         platform = verify(gathered.platform, roots=(*AMD_ROOTS, *INTEL_ROOTS), now=now, report_data=None)

@@ -80,6 +80,7 @@ def lint_(file: Path, as_json: bool) -> int:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --launch: pin the platform and devices of this evidence, of any TEE.",
 )
+@click.option("--at", help="With --evidence: the time to judge it for, as 2026-11-24T12:00:00Z.  [now]")
 @click.option("--simulated-root", help="With --launch: the simulator to trust (hermetic simulator root).")
 @click.option("--log-key", "log_keys", multiple=True, metavar="VKEY", help="Logs to look for receipts in.")
 @click.option(
@@ -95,6 +96,7 @@ def new(
     products: tuple[str, ...],
     measurements: tuple[str, ...],
     evidence: tuple[Path, ...],
+    at: str | None,
     simulated_root: str | None,
     log_keys: tuple[str, ...],
     allow_simulated: bool,
@@ -140,7 +142,7 @@ def new(
         elif evidence:
             if given.anything:
                 raise Misconfigured("--evidence says what it runs on: leave out --product and --measurement")
-            tables = evidence_tables(evidence)
+            tables = evidence_tables(evidence, at)
         else:
             tables = given.tables()
         text = draft_policy(
