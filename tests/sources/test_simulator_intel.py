@@ -236,6 +236,15 @@ def test_a_machine_of_one_package_has_no_instance() -> None:
     assert (pck.platform_instance_id, pck.dynamic_platform, pck.cached_keys, pck.smt_enabled) == (None,) * 4
 
 
+@pytest.mark.parametrize(("processors", "name"), [(False, "Platform"), (True, "Processor")])
+def test_either_authority_certifies_it(processors: bool, name: str) -> None:
+    checks = {
+        check.name: check for check in verified(TdxPlatform(machine=IntelMachine(processor_ca=processors))).checks
+    }
+    assert {check.outcome for check in checks.values()} == {Outcome.PASS}
+    assert checks["dcap.chain.issuer"].got == f"Intel SGX PCK {name} CA"
+
+
 # Event logs
 
 

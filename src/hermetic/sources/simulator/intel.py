@@ -17,7 +17,6 @@ from hermetic.sources.simulator.ec import EcKeys
 from hermetic.sources.simulator.intel_collateral import qe_identity, tcb_info
 from hermetic.sources.simulator.intel_parts import IntelParts
 from hermetic.sources.simulator.intel_pki import (
-    CA_NAME,
     ROOT_NAME,
     IntelCrl,
     ca_certificate,
@@ -108,7 +107,7 @@ class SimulatedIntel:
         version, body = _body(made, tee, report_data, launch_digest)
         created, first = self._installation.created, yesterday(now)
         last = first + _COLLATERAL_LIFE
-        ca = ca_certificate(created)
+        ca = ca_certificate(created, processors=made.machine.processor_ca)
         extension = made.machine.extension(ppid=self.ppid, instance=self.platform_instance)
         logs = made.event_logs(launch_digest) if isinstance(made, TdxPlatform) else {}
         return IntelParts(
@@ -121,11 +120,11 @@ class SimulatedIntel:
             root=root_certificate(created),
             root_der=self._installation.roots["root"],
             ca=ca,
-            pck=pck_certificate(created, extension),
+            pck=pck_certificate(created, extension, ca),
             signer=signer_certificate(created),
             crl_ca=ca,
             root_crl=IntelCrl(issuer=ROOT_NAME, issuer_key="root", first=first, last=last),
-            pck_crl=IntelCrl(issuer=CA_NAME, issuer_key="ca", first=first, last=last),
+            pck_crl=IntelCrl(issuer=ca.name, issuer_key=ca.key, first=first, last=last),
             tcb_info=tcb_info(tee, made.machine, made.judgement, first=first, last=last),
             qe_identity=qe_identity(tee, made.judgement, first=first, last=last),
         )

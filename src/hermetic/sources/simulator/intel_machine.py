@@ -22,8 +22,9 @@ class IntelMachine:
     """One machine, healthy unless told otherwise.
 
     ``ppid`` and ``instance`` (16 bytes each) left None follow from the installation's seed.  ``instance`` and the three
-    flags are stated of machines of several packages; empty, it is a machine of one.  ``components`` are the 16 security
-    versions of its firmware, ``enclave_svn`` is that of its quoting enclave.
+    flags are stated of machines of several packages; empty, it is a machine of one.  ``processor_ca`` has Intel's
+    authority over processors certify it instead of that over platforms.  ``components`` are the 16 security versions of
+    its firmware, ``enclave_svn`` is that of its quoting enclave.
     """
 
     fmspc: bytes = bytes.fromhex("90c06f000000")
@@ -37,6 +38,7 @@ class IntelMachine:
     cached_keys: bool = False
     smt_enabled: bool = True
     enclave_svn: int = 4
+    processor_ca: bool = False
 
     def extension(self, *, ppid: bytes, instance: bytes) -> bytes:
         """What the PCK certificate says of it (DER); the arguments are used where the machine states none."""

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from hermetic.sources.simulator.ec import EcCrl, EcKeys, hash_of, simulated_name
 
-ROOT_NAME, CA_NAME, SIGNER_NAME = "Intel SGX Root CA", "Intel SGX PCK Platform CA", "Intel SGX TCB Signing"
+ROOT_NAME, SIGNER_NAME = "Intel SGX Root CA", "Intel SGX TCB Signing"
 PCK_NAME = "Intel SGX PCK Certificate"
 SGX_EXTENSION = "1.2.840.113741.1.13.1"
 
@@ -83,14 +83,14 @@ def root_certificate(created: datetime) -> IntelCertificate:
     )
 
 
-def ca_certificate(created: datetime) -> IntelCertificate:
-    """The authority over the certificates of platforms."""
+def ca_certificate(created: datetime, *, processors: bool = False) -> IntelCertificate:
+    """The authority over the certificates of platforms, or of machines with one processor package only."""
     return IntelCertificate(
-        name=CA_NAME,
-        key="ca",
+        name=f"Intel SGX PCK {'Processor' if processors else 'Platform'} CA",
+        key="processor ca" if processors else "ca",
         issuer=ROOT_NAME,
         issuer_key="root",
-        serial=2,
+        serial=5 if processors else 2,
         first=created,
         last=created + 15 * _YEAR,
         authority=0,
@@ -110,13 +110,13 @@ def signer_certificate(created: datetime) -> IntelCertificate:
     )
 
 
-def pck_certificate(created: datetime, extension: bytes, *, key: str = "pck") -> IntelCertificate:
-    """Of one platform at one level of firmware, which ``extension`` states."""
+def pck_certificate(created: datetime, extension: bytes, ca: IntelCertificate) -> IntelCertificate:
+    """Of one platform at one level of firmware, which ``extension`` states, by ``ca``."""
     return IntelCertificate(
         name=PCK_NAME,
-        key=key,
-        issuer=CA_NAME,
-        issuer_key="ca",
+        key="pck",
+        issuer=ca.name,
+        issuer_key=ca.key,
         serial=4,
         first=created,
         last=created + 7 * _YEAR,
