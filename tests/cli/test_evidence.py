@@ -22,7 +22,9 @@ import attested_support
 from examined_support import NONCE, PPCIE, REPORT_DATA, devices, machine, platform, policy_text
 from hermetic.cli import main
 from hermetic.cli._evidence_files import gather
+from hermetic.cli._evidence_judge import PURPOSES
 from hermetic.evidence import Composite, Product, SigningKey
+from hermetic.identity import Purpose
 from hermetic.results import open_ear
 from hermetic.seal import encode_owner_key
 from hermetic.wire import canonical
@@ -474,7 +476,7 @@ def test_one_flipped_bit_of_a_bundle(run: Run, tmp_path: Path, wanted: tuple[Pat
         (("--report-data", "00"), "expected 64 bytes"),
         (("--report-data", "zz"), "hex"),
         (("--at", "yesterday"), "expected a time"),
-        (("--purpose", "fun"), "expected session"),
+        (("--purpose", "fun"), "is not one of"),
         (("--policy", "nowhere.toml"), "cannot read the policy"),
         (("--collateral", "nowhere"), "cannot be read"),
     ],
@@ -486,6 +488,10 @@ def test_questions_that_cannot_be_meant(
     done = run("verify", wanted[0], *arguments, "--offline")
     assert done.code == 2
     assert says in done.err
+
+
+def test_every_purpose_can_be_named() -> None:
+    assert [purpose.name.lower() for purpose in Purpose] == list(PURPOSES)
 
 
 def test_questions_of_the_other_kind(run: Run, tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from hermetic.results import Verdict
     from hermetic.results.jws import SigningKey
 
-__all__ = ["Question", "ear_token", "exit_code", "fixes", "signing_key", "time_of"]
+__all__ = ["PURPOSES", "Question", "ear_token", "exit_code", "fixes", "signing_key", "time_of"]
+
+
+PURPOSES = ("session", "release", "broker", "job", "federate")
+"""Those of :class:`hermetic.identity.Purpose`, without importing it for ``--help``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +44,10 @@ class Question:
             raise Misconfigured("a bare platform carries report data, not a nonce: give --report-data")
         if gathered.platform is None and report_data is not None:
             raise Misconfigured("devices carry a nonce, not report data: give --nonce")
-        purposes = {each.value.split(".")[1]: each for each in Purpose}
-        if purpose not in purposes:
-            raise Misconfigured(f"--purpose {purpose}: expected {', '.join(purposes)}")
         return cls(
             nonce=_unhex(nonce, "--nonce", 32),
             report_data=_unhex(report_data, "--report-data", 64),
-            purpose=purposes[purpose],
+            purpose=Purpose[purpose.upper()],
         )
 
     def judge(self, gathered: Gathered, policy: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:

@@ -16,6 +16,8 @@ __all__ = ["show_description", "show_verdict"]
 
 _SIMULATED = "[black on yellow] SIMULATED [/] this is software: it proves the chain, not secrecy from its machine"
 _UNVERIFIED = "[black on yellow] NOT VERIFIED [/] this is what the file says of itself; nothing here is proven"
+_SHORT = 40
+"""Characters; a list with longer entries gets a line for each."""
 _LONGEST = 20
 """Entries of a list that are shown; ``--json`` has them all."""
 
@@ -114,6 +116,11 @@ def _rows(fields: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping):
             yield f"{indent}{name}", ""
             yield from _rows(value, indent + "  ")
+        elif isinstance(value, list | tuple) and any(len(str(each)) > _SHORT for each in value):
+            for number, each in enumerate(value[:_LONGEST]):
+                yield "" if number else f"{indent}{name}", str(each)
+            if len(value) > _LONGEST:
+                yield "", f"… and {len(value) - _LONGEST} more"
         else:
             yield f"{indent}{name}", _value(value)
 

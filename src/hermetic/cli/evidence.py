@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hermetic.cli._evidence_files import complete, complete_offline, endorser, gather, naming, read
-from hermetic.cli._evidence_judge import Question, ear_token, exit_code, fixes, signing_key, time_of
+from hermetic.cli._evidence_judge import PURPOSES, Question, ear_token, exit_code, fixes, signing_key, time_of
 from hermetic.cli._evidence_show import show_description, show_verdict
 from hermetic.cli._files import save_file
 from hermetic.cli._show import console
@@ -79,7 +79,13 @@ def show(files: tuple[Path, ...], as_json: bool) -> None:
 @_AT
 @click.option("--nonce", help="The nonce that devices, or an attestation report, must answer: 32 bytes in hex.")
 @click.option("--report-data", help="The report data that a bare platform must carry: 64 bytes in hex.")
-@click.option("--purpose", default="session", help="What an attestation report was made for.  [session]")
+@click.option(
+    "--purpose",
+    type=click.Choice(PURPOSES),
+    default="session",
+    show_default=True,
+    help="What an attestation report was made for.",
+)
 @click.option(
     "--policy", type=click.Path(path_type=Path, dir_okay=False), help="The policy that decides what is accepted."
 )
@@ -89,7 +95,13 @@ def show(files: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Keep the evidence with its collateral.")
 @click.option("--ear", type=click.Path(path_type=Path, dir_okay=False), help="Write the result as a signed EAR (JWT).")
 @click.option("--ear-key", type=click.Path(path_type=Path, dir_okay=False), help="The key that signs it.")
-@click.option("--ear-profile", type=click.Choice(["veraison", "ietf"]), default="veraison", show_default=True)
+@click.option(
+    "--ear-profile",
+    type=click.Choice(["veraison", "ietf"]),
+    default="veraison",
+    show_default=True,
+    help="As deployed verifiers spell it, or as draft-ietf-rats-ear-04 does.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Every claim, and the evidence of each check in full.")
 @_JSON
 def verify(
