@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 
-from hermetic.evidence import SGX, TDX
+from hermetic.evidence import SGX, TDX, EvidenceBundle
+from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.identity import Attester, Claims, LaunchDocument, Purpose, verify_report
 from hermetic.policy import Finding, PlatformPolicy
 from hermetic.sources.simulator.intel import SimulatedIntel
 from hermetic.sources.simulator.nvidia import SimulatedNvidia
@@ -17,6 +20,7 @@ from hermetic.sources.simulator.sgx_platform import SgxPlatform
 from hermetic.sources.simulator.tdx_platform import TdxPlatform
 from hermetic.verify import Check, IntelClaims, Outcome, simulated_root, verify
 from hermetic.verify.nvidia import DeviceClaims, verify_device
+from identity_support import keyset
 from snp_support import CREATED, NOW, REPORT_DATA, SEED
 
 NONCE = bytes(range(32))
@@ -72,3 +76,45 @@ def codes(findings: Iterable[Finding]) -> list[str]:
 def parse(text: str, **given: Any) -> PlatformPolicy:
     """A development policy for platforms with these tables."""
     return PlatformPolicy.parse(f'version = 1\nprofile = "development"\n{text}'.encode(), **given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A simulated Intel machine, perhaps with GPUs, that was started with ``document``; it answers at NOW."""
+
+    platform: TdxPlatform | SgxPlatform
+    gpus: NvidiaMachine | None = None
+    document: LaunchDocument
+
+    @property
+    def tee(self) -> str:
+        return TDX if isinstance(self.platform, TdxPlatform) else SGX
+
+    def collect(self, asked: bytes) -> EvidenceBundle:
+        digest = bytes.fromhex(self.document.digest.removeprefix("sha256:"))
+        return intel().issue(asked, tee=self.tee, launch_digest=digest, now=NOW, platform=self.platform)
+
+    def claims(self, purpose: Purpose = Purpose.SESSION) -> Claims:
+        """What a verifier makes of its report over NONCE."""
+        attester = Attester(
+            self,
+            keyset=keyset(not_after=int(NOW.timestamp()) + 3600),
+            launch=self.document,
+            devices=None if self.gpus is None else _Gpus(machine=self.gpus),
+        )
+        return verify_report(
+            attester.attest(purpose=purpose, nonce=NONCE),
+            roots=(simulated_root(intel().root_digest),),
+            device_roots=nvidia().roots,
+            now=NOW,
+            purpose=purpose,
+            nonce=NONCE,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gpus:
+    machine: NvidiaMachine
+
+    def collect(self, nonce: bytes) -> tuple[DeviceBundle, ...]:
+        return nvidia().issue(nonce, now=NOW, machine=self.machine)

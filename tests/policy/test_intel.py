@@ -220,6 +220,7 @@ def test_lint_refuses_what_cannot_be_meant(kind: Kind, profile: str, knobs: dict
         ({"statuses": ["OutOfDate"]}, "too_lax"),
         ({"statuses": ["OutOfDateConfigurationNeeded"]}, "too_lax"),
         ({"tcb_date_min": None}, "tcb_rules_missing"),
+        ({"require_second_opinion": False}, "too_lax"),
     ],
     ids=str,
 )

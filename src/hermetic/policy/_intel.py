@@ -37,6 +37,9 @@ class IntelPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``statuses`` are Intel's words.  ``tcb_date_min`` is a floor for the oldest part's level, ``evaluation_min`` for the
     editions of Intel's documents that it was judged by.  What ``ppids_file`` lists joins ``ppids`` when the policy is
     loaded.  The last three are about certificates that state them: of platforms that can have several packages.
+
+    The second verifier has no opinion on quotes that its own policy stops at (debugging, migration, service domains);
+    only without ``require_second_opinion`` is such a quote accepted for all that.
     """
 
     # DCAP 14
@@ -45,6 +48,7 @@ class IntelPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     deny_advisories: tuple[Advisory, ...] = ()
     tcb_date_min: date | None = None
     evaluation_min: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] = 0
+    require_second_opinion: bool = True
     # DCAP 15
     ppids: tuple[Hex16, ...] | None = None
     ppids_file: FileName | None = None
@@ -172,6 +176,8 @@ def lint_intel(policy: IntelPolicy, table: str, profile: Literal["production", "
             fix="remove it from one of the lists",
         )
     if profile == "production":
+        if not policy.require_second_opinion:
+            yield too_lax(table, "require_second_opinion = false")
         for status in _OUTDATED:
             if status in policy.statuses:
                 yield too_lax(table, f'statuses = ["{status}"]')

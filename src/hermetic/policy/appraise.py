@@ -13,7 +13,7 @@ from hermetic.errors import HermeticError, NotAcceptable
 from hermetic.evidence import TDX
 from hermetic.identity import Binding, Claims, LaunchDocument
 from hermetic.policy.document import Policy, WorkloadPolicy
-from hermetic.policy.hardware import appraise_platform
+from hermetic.policy.hardware import appraise_platform, dispensed
 from hermetic.verify import Check, Outcome
 from hermetic.wire import Digest
 
@@ -51,10 +51,11 @@ class Accepted:
 def appraise(claims: Claims, policy: Policy) -> Accepted:
     """Accepts, or raises NotAcceptable whose ``checks`` attribute holds every check made.
 
-    A check that was not performed refuses just as one that failed does.
+    A check that was not performed refuses just as one that failed does, unless the policy says that it can do without.
     """
     checks = review(claims, policy)
-    refused = [check for check in checks if check.outcome is not Outcome.PASS]
+    spared = dispensed(claims.platform, policy.platform)
+    refused = [check for check in checks if not _holds(check, spared)]
     if refused:
         raise _refusal(refused, checks)
     return Accepted(claims=claims, policy_digest=policy.digest, checks=checks, made_by=_FROM_APPRAISE)
@@ -69,6 +70,10 @@ def review(claims: Claims, policy: Policy) -> tuple[Check, ...]:
         *_launch_place(claims, policy),
         *appraise_platform(claims.platform, claims.devices, policy.platform, at=claims.at),
     )
+
+
+def _holds(check: Check, spared: frozenset[str]) -> bool:
+    return check.outcome is Outcome.PASS or (check.outcome is Outcome.NOT_PERFORMED and check.name in spared)
 
 
 def _refusal(refused: list[Check], checks: tuple[Check, ...]) -> HermeticError:

@@ -16,7 +16,7 @@ from hermetic.policy.tdx import appraise_tdx
 from hermetic.verify import Check, IntelClaims, Outcome, PlatformClaims, Root, SnpClaims
 from hermetic.verify.nvidia import DeviceClaims
 
-__all__ = ["appraise_platform"]
+__all__ = ["appraise_platform", "dispensed"]
 
 _SECTION = "policy"
 
@@ -40,6 +40,12 @@ def appraise_platform(
         *_devices(devices, policy),
     )
     return tuple(name_sources(checks, policy.files))
+
+
+def dispensed(platform: PlatformClaims, policy: PlatformPolicy) -> frozenset[str]:
+    """The checks of authenticity that this policy, by an explicit word of its own, can do without."""
+    table = {TDX: policy.tdx, SGX: policy.sgx}.get(platform.tee)
+    return frozenset() if table is None or table.require_second_opinion else frozenset({"dcap.second-opinion"})
 
 
 def _simulation(
