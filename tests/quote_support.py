@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 from hermetic.evidence import SGX, TDX, EvidenceBundle
 from hermetic.sources.simulator.intel import SimulatedIntel
 from hermetic.verify import PlatformClaims, simulated_root, verify
-from snp_support import CREATED, NOW, SEED
+from intel_forge import INTEL
+from snp_support import NOW
 
 __all__ = ["LAUNCH", "intel", "sgx_bundle", "stapled", "tdx_bundle", "verified"]
 
 LAUNCH = bytes(range(32))
 
 
-@cache
 def intel() -> SimulatedIntel:
     """One simulated Intel, the same in every process."""
-    return SimulatedIntel.create(created=CREATED, seed=SEED)
+    return INTEL
 
 
 def tdx_bundle(report_data: bytes) -> EvidenceBundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 from collector_support import mounted, needs_fuse
-from hermetic.evidence import SEV_SNP, SGX, TDX, Composite, EventLog, SnpReport, parse_evidence
+from examined_support import policy_text
+from hermetic.evidence import SEV_SNP, SGX, TDX, Composite, EventLog, SnpReport, machine_report_data, parse_evidence
 from hermetic.evidence.nvidia import NvidiaReport
-from hermetic.sources.collection import machine_report_data
 from hermetic.sources.simulator.device import OPTION
 from hermetic.sources.simulator.handover import socket_pair
+from hermetic.sources.simulator.nvidia_machine import NvidiaMachine
 from machine_support import in_machine, needs_namespaces
 from nvidia_driver import compile_library, needs_compiler, needs_vectors, record
 from quote_support import verified
@@ -117,7 +119,7 @@ def test_a_machine_with_tdx_an_event_log_and_gpus(kernels: Path, tmp_path: Path)
     assert collected.platform is not None
     assert dict(collected.platform.event_logs) == {"ccel": EventLog.from_ccel(log.read_bytes()).to_bytes()}
     assert _report_data(collected) == machine_report_data(nonce, collected.devices)
-    assert "--nonce" in told["verify"]
+    assert told["verify"][-2:] == ["--nonce", nonce.hex()]
 
 
 @needs_namespaces
@@ -231,3 +233,9 @@ def test_a_process_that_the_simulator_launched(tmp_path: Path, tee: str, gpus: i
     collected = _collected(output)
     assert len(collected.devices) == gpus
     assert _report_data(collected) == machine_report_data(_NONCE, collected.devices)
+    # What it says to run next, where somebody decides what to trust.
+    policy = tmp_path / "policy.toml"
+    policy.write_text(policy_text(tee, NvidiaMachine(gpus=gpus) if gpus else None))
+    trust = ("--policy", policy, "--allow-simulated", "--offline", "--json")
+    judged = _hermetic(*said["verify"][1:], *trust, env={**os.environ, "HERMETIC_STATE": str(tmp_path / "state")})
+    assert judged.returncode == 0, judged.stdout + judged.stderr

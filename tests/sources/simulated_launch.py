@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from examined_support import NVIDIA
 from hermetic.evidence import SEV_SNP
 from hermetic.identity import LaunchDocument
 from hermetic.sources.simulator.answering import answer
 from hermetic.sources.simulator.handover import Handover
 from hermetic.sources.simulator.machine import SimulatedMachine
-from hermetic.sources.simulator.nvidia import SimulatedNvidia
 from hermetic.sources.simulator.nvidia_machine import NvidiaMachine
 from hermetic.wire import sha256_digest
 from quote_support import intel
-from snp_support import CREATED, SEED, simulated
+from snp_support import simulated
 
 __all__ = ["answering"]
 
@@ -37,7 +37,7 @@ def machine(*, tee: str, gpus: int) -> SimulatedMachine:
     return SimulatedMachine(
         tee=tee,
         cpu=simulated() if tee == SEV_SNP else intel(),
-        nvidia=SimulatedNvidia.create(created=CREATED, seed=SEED) if gpus else None,
+        nvidia=NVIDIA if gpus else None,
         devices=NvidiaMachine(gpus=gpus) if gpus else None,
     )
 

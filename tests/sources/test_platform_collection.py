@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hermetic.errors import Malformed, Unavailable
-from hermetic.evidence import NO_DEVICES, devices_digest
+from hermetic.evidence import NO_DEVICES, devices_digest, machine_report_data
 from hermetic.evidence.nvidia import DeviceBundle
-from hermetic.sources.collection import collect, machine_report_data
+from hermetic.sources.collection import collect
 from hermetic.sources.platform import Platform, detect
 from hermetic.sources.simulator.nvidia import SimulatedNvidia
 from hermetic.sources.simulator.nvidia_machine import NvidiaMachine
@@ -48,6 +48,7 @@ def test_the_platform_signs_the_nonce_and_the_devices_that_answered_it(tmp_path:
     devices = collected.evidence.devices
     assert len(devices) == 2
     assert collected.report_data == _NONCE + bytes.fromhex(devices_digest(devices).removeprefix("sha256:"))
+    assert collected.together
     assert collected.report_data != machine_report_data(_NONCE, devices[::-1])
     assert collected.report_data != machine_report_data(_NONCE, devices[:1])
     assert collected.evidence.platform is not None
@@ -68,6 +69,7 @@ def test_report_data_of_the_askers_own_are_signed_as_they_are(tmp_path: Path) ->
     with agent(_dstack(tmp_path)):
         collected = collect(detect(tmp_path), nonce=_NONCE, report_data=own, root=tmp_path)
     assert collected.report_data == own
+    assert not collected.together
     assert collected.evidence.platform is not None
     verified(collected.evidence.platform, own)
 

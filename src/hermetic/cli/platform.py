@@ -83,7 +83,9 @@ def _told(collected: Collection, output: Path, *, endorse: bool) -> dict[str, An
     devices = len(collected.evidence.devices)
     verify = ["hermetic", "evidence", "verify", str(output)]
     verify += ["--nonce", collected.nonce.hex()] if devices else []
-    verify += ["--report-data", collected.report_data.hex()] if bundle is not None else []
+    # With devices, the verifier makes the report data of the nonce itself, unless they are the asker's own.
+    told = devices and collected.together
+    verify += ["--report-data", collected.report_data.hex()] if bundle is not None and not told else []
     return {
         "saved": str(output),
         "platform": None

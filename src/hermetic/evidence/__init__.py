@@ -20,6 +20,7 @@ from hermetic.evidence.composite import (
     devices_digest,
     devices_from_json,
     devices_to_json,
+    machine_report_data,
 )
 from hermetic.evidence.parts import Recognised
 from hermetic.evidence.recognise import recognise
@@ -71,6 +72,7 @@ __all__ = [
     "devices_digest",
     "devices_from_json",
     "devices_to_json",
+    "machine_report_data",
     "parse_evidence",
     "recognise",
 ]

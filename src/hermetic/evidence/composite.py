@@ -20,6 +20,7 @@ from hermetic.wire import Digest, b64decode, b64encode, canonical, parse_object,
 _VERSION = "hermetic.evidence.v1"
 _LIMIT = 8 * 1024 * 1024
 MAX_DEVICES = 32
+_NONCE = 32
 _MEMBERS = {"device", "evidence", "certificates", "rims", "ocsp", "crls"}
 
 NO_DEVICES = sha256_digest(b"hermetic.devices.none")
@@ -45,6 +46,17 @@ def devices_digest(devices: tuple[DeviceBundle, ...]) -> Digest:
         return NO_DEVICES
     named = [{"device": device.device, "evidence_digest": sha256_digest(device.evidence)} for device in devices]
     return sha256_digest(canonical({"version": "hermetic.devices.v1", "devices": named}))
+
+
+def machine_report_data(nonce: bytes, devices: tuple[DeviceBundle, ...]) -> bytes:
+    """The 64 bytes that a bare platform signs to answer a 32-byte nonce together with its devices.
+
+    ``nonce ‖ digest of the devices``.  No statement of a workload can have this form: those are hashes, or end in
+    zeros.  Whoever gave the nonce computes it from the evidence, and compares.  Raises Malformed.
+    """
+    if len(nonce) != _NONCE:
+        raise Malformed(f"nonce: expected {_NONCE} bytes, got {len(nonce)}")
+    return nonce + bytes.fromhex(devices_digest(devices).removeprefix("sha256:"))
 
 
 def devices_to_json(devices: tuple[DeviceBundle, ...]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
-from hermetic.evidence import Composite
+from hermetic.evidence import Composite, SnpReport, machine_report_data, parse_evidence
 from hermetic.evidence.nvidia import DeviceBundle
 from hermetic.identity import AttestationReport, Claims, Purpose, name_devices, verify_report
 from hermetic.policy import PlatformPolicy, Policy, appraise_platform, review
@@ -48,6 +48,10 @@ _NOT_BOUND = Check(
     fix="an attestation report of the workload binds its devices: hermetic verify URL --save report.json",
 )
 
+_BOUND = replace(
+    _NOT_BOUND, outcome=Outcome.PASS, got="report data that name the nonce and exactly these devices", fix=""
+)
+
 
 @dataclass(slots=True)
 class _Found:
@@ -74,16 +78,21 @@ def examine(
 ) -> Verdict:
     """The verdict over bare evidence.  ``report_data`` (64 bytes) is the platform's question, ``nonce`` (32) devices'.
 
-    Either None records the comparison as not performed; so is what a policy asks of a workload.  A refusal is in the
-    verdict, not raised; Misconfigured is raised for roots, times or questions that cannot be meant.
+    Either None records the comparison as not performed; so is what a policy asks of a workload.  A platform that
+    answers the nonce together with its devices (:func:`~hermetic.evidence.machine_report_data`) needs no question of
+    its own.  A refusal is in the verdict, not raised; Misconfigured is raised for roots, times or questions that cannot
+    be meant.
     """
     found = _Found()
-    platform = _platform(found, evidence, roots, now, report_data)  # 1
+    together = _together(evidence, nonce)
+    asked = together if report_data is None else report_data
+    platform = _platform(found, evidence, roots, now, asked)  # 1
     devices = _devices(found, evidence.devices, device_roots, now, nonce)  # 1
     if found.refusal is None and len(devices) > 1:
         _machine(found, devices, nonce)  # 2
     if evidence.platform is not None and evidence.devices:
-        found.checks.append(_NOT_BOUND)  # 3
+        vouched = platform is not None and together is not None and asked == together
+        found.checks.append(_BOUND if vouched else _NOT_BOUND)  # 3
     judge = policy.platform if isinstance(policy, Policy) else policy
     if judge is not None and found.refusal is None:
         found.checks += appraise_platform(platform, devices, judge, at=now)  # 4
@@ -135,6 +144,18 @@ def examine_report(
         nonce=nonce,
         workload=tuple(_workload(claims)),
     )
+
+
+def _together(evidence: Composite, nonce: bytes | None) -> bytes | None:
+    """What a platform signs to answer ``nonce`` together with these devices, if this one claims that it did."""
+    if evidence.platform is None or nonce is None:
+        return None
+    try:
+        wanted, parsed = machine_report_data(nonce, evidence.devices), parse_evidence(evidence.platform)
+    except Malformed:
+        return None  # verification says so
+    claimed = parsed.report_data if isinstance(parsed, SnpReport) else parsed.body.report_data
+    return wanted if claimed == wanted else None
 
 
 def _platform(

@@ -14,15 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermetic.errors import Malformed, Misconfigured, Unavailable
-from hermetic.evidence import Composite, DeviceSource, devices_digest
-from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.evidence import Composite, DeviceSource, machine_report_data
 from hermetic.sources.nvml import NvmlDevices
 from hermetic.sources.platform import Finding, Platform, collector
 from hermetic.sources.simulator.device import SimulatedDevice
 
-__all__ = ["Collection", "collect", "machine_report_data"]
+__all__ = ["Collection", "collect"]
 
-_NONCE, _REPORT_DATA = 32, 64
+_REPORT_DATA = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +38,10 @@ class Collection:
     report_data: bytes
     left_out: tuple[str, ...]
 
-
-def machine_report_data(nonce: bytes, devices: tuple[DeviceBundle, ...]) -> bytes:
-    """The 64 bytes that a platform signs to answer a 32-byte nonce together with its devices.
-
-    Whoever gave the nonce computes them from the devices in the evidence, and compares.
-    """
-    if len(nonce) != _NONCE:
-        raise Malformed(f"nonce: expected {_NONCE} bytes, got {len(nonce)}")
-    return nonce + bytes.fromhex(devices_digest(devices).removeprefix("sha256:"))
+    @property
+    def together(self) -> bool:
+        """Whether the platform answers the nonce together with its devices, and not report data of the asker's own."""
+        return self.report_data == machine_report_data(self.nonce, self.evidence.devices)
 
 
 def collect(
