@@ -250,12 +250,18 @@ def test_a_machine_with_devices(run: Run, tmp_path: Path) -> None:
     assert outcomes(done.document)["not performed"] == {"binding.devices"}
     alone = written(tmp_path / "devices.json", machine(None, PPCIE).to_bytes())
     policy.write_text(policy_text(None, PPCIE))
-    done = run(
-        "verify", alone, "--policy", policy, "--allow-simulated", "--at", AT, "--nonce", NONCE.hex(), "--offline"
-    )
+    asked = (alone, "--policy", policy, "--allow-simulated", "--at", AT, "--nonce", NONCE.hex(), "--offline")
+    done = run("verify", *asked)
     assert done.code == 0, done.out
     assert "The device gpu1: NVIDIA" in done.out
     assert "The devices together" in done.out
+    assert "checks of this device" in done.out
+    assert "That key signed exactly these bytes" not in done.out
+    verbose = run("verify", *asked, "--verbose")
+    assert verbose.out.count("That key signed exactly these bytes") == 3
+    assert "checks of this device" not in verbose.out
+    wrong = run("verify", *asked[:-3], "--nonce", "00" * 32, "--offline")
+    assert wrong.out.count("✗ FAIL") == 3
 
 
 def test_an_attestation_report(run: Run, tmp_path: Path) -> None:

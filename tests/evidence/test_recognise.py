@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from attested_support import report as attestation_report
 from hermetic.errors import Malformed
 from hermetic.evidence import SEV_SNP, SGX, TDX, Composite, EvidenceBundle, Recognised, recognise
+from hermetic.evidence._cbor import Pairs, Tagged, decode
 from hermetic.evidence.parts import (
     AttestationPart,
     CertificatesPart,
@@ -404,13 +405,32 @@ def test_wrapped_too_many_times() -> None:
         pytest.param(b"\x9f" + cbor2.dumps(KIND) + b"\xff", id="an indefinite length"),
         pytest.param(b"\x9a\xff\xff\xff\xff", id="a list of four billion"),
         pytest.param(b"\xbb" + b"\xff" * 8, id="a map of far more"),
-        pytest.param(b"\x81" * 40 + b"\x00", id="very deep"),
+        pytest.param(b"\x81" * 100_000 + b"\x00", id="very deep"),
         pytest.param(b"\x82\x61\xff\x40", id="text that is not UTF-8"),
     ],
 )
 def test_cbor_that_is_no_wrapper(data: bytes) -> None:
     with pytest.raises(Malformed):
         recognise(data)
+
+
+def test_cbor_is_read_to_a_depth_and_a_number_of_items() -> None:
+    assert decode(b"\x81" * 8 + b"\x00") == ((((((((0,),),),),),),),)
+    with pytest.raises(Malformed, match="too deeply"):
+        decode(b"\x81" * 9 + b"\x00")
+    assert len(decode(b"\x99\x0f\xff" + bytes(4095))) == 4095  # type: ignore[arg-type]
+    for many in (b"\x99\x10\x00" + bytes(4096), b"\x99\x10\x01" + bytes(4097), b"\xb9\x08\x00" + bytes(4096)):
+        with pytest.raises(Malformed, match="too many"):
+            decode(many)
+
+
+def test_what_cbor_says() -> None:
+    said = {"text": b"bytes", 1: -2, "list": [1.5, None, True], "tag": cbor2.CBORTag(5, [1])}
+    found = decode(cbor2.dumps(said))
+    assert found == Pairs((("text", b"bytes"), (1, -2), ("list", (None, None, None)), ("tag", Tagged(5, (1,)))))
+    assert isinstance(found, Pairs)
+    assert found.get(1) == -2
+    assert found.get(True) is None  # which Python takes for 1
 
 
 # Shapes that other people's tools share with ours

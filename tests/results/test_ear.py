@@ -82,6 +82,14 @@ def test_the_spelling_of_the_draft() -> None:
     assert claims["ear_status"] == "none"  # no check of the policy looked at the device's hardware
 
 
+def test_a_token_is_small_enough_to_travel() -> None:
+    stated = {"nvidia.measurements": tuple(f"{index}:{'00' * 48}" for index in range(64)), "measres": "x"}
+    gpus = tuple(part(f"gpu{number}", kind="nvidia", stated=stated) for number in range(8))
+    token = signed(parts=gpus)
+    assert len(token) < 8192
+    assert opened(token).submods["gpu0"].claims["ear.veraison.annotated-evidence"] == {"measres": "x"}
+
+
 def test_claims_are_told_apart_by_authority() -> None:
     claims = (
         Claim(name="snp.policy", value=("SMT",), source=Source.EVIDENCE),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from hermetic.results import Verdict
+    from hermetic.verify import Check
 
 __all__ = ["show_description", "show_verdict"]
 
@@ -49,7 +52,7 @@ def show_verdict(verdict: Verdict, *, verbose: bool, fixes: list[str]) -> None:
     _claims(out, verdict, verbose=verbose)
     if verdict.checks:
         out.print()
-        out.print(checks_table(verdict.checks, verbose=verbose))
+        out.print(checks_table(verdict.checks if verbose else _brief(verdict.checks), verbose=verbose))
     colour = {"accepted": "bold green", "refused": "bold red"}.get(str(verdict.overall), "bold yellow")
     said = Text(f": {summary(verdict.checks)}")
     if verdict.refusal is not None:
@@ -59,6 +62,24 @@ def show_verdict(verdict: Verdict, *, verbose: bool, fixes: list[str]) -> None:
         out.print(Text.assemble(("  → ", "cyan"), fix), soft_wrap=True)
 
 
+def _brief(checks: tuple[Check, ...]) -> list[Check]:
+    """One row for all that passed of a device: a machine of eight GPUs has four hundred checks."""
+    from hermetic.verify import Check, Outcome
+
+    devices = {check: _DEVICE.match(check.name) for check in checks if check.outcome is Outcome.PASS}
+    passed = Counter(match[1] for match in devices.values() if match)
+    shown: list[Check] = []
+    for check in checks:
+        match = devices.get(check)
+        if match is None:
+            shown.append(check)
+        elif count := passed.pop(match[1], 0):
+            title, got = f"{count} checks of this device", "--verbose lists them"
+            shown.append(Check(name=check.name, title=title, outcome=check.outcome, expected="", got=got, section=""))
+    return shown
+
+
+_DEVICE = re.compile(r"((?:gpu|switch|device)[0-9]+)\.")
 _BRIEF = (
     "hwmodel",
     "dbgstat",

@@ -27,6 +27,8 @@ __all__ = ["LIFETIME", "TYP", "Profile", "VerifierId", "ear_claims", "sign_ear"]
 LIFETIME = timedelta(minutes=5)
 """How long a result stands unless its maker says otherwise: what it is about may be patched or revoked tomorrow."""
 TYP = "eat+jwt"
+_BULKY = frozenset({"nvidia.measurements"})
+"""Left out of tokens, which travel in headers: 64 digests a device, of which ``measres`` says what they were worth."""
 
 
 class Profile(StrEnum):
@@ -148,6 +150,8 @@ def _by_authority(claims: Iterable[Claim]) -> tuple[dict[str, Any], dict[str, An
     attested: dict[str, Any] = {}
     concluded: dict[str, Any] = {}
     for claim in claims:
+        if claim.name in _BULKY:
+            continue
         value = list(claim.value) if isinstance(claim.value, tuple) else claim.value
         own = claim.source in (Source.EVIDENCE, Source.EVENT_LOG)
         (attested if own else concluded)[claim.name] = value
