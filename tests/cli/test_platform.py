@@ -223,7 +223,9 @@ def test_a_process_that_the_simulator_launched(tmp_path: Path, tee: str, gpus: i
         option = ("-X", f"{OPTION}={child.fileno()}")
         arguments = ("platform", "--collect", output, "--nonce", _NONCE.hex())
         told = _hermetic(*arguments, "--json", options=option, pass_fds=(child.fileno(),))
-        shown = _hermetic(*arguments, options=option, pass_fds=(child.fileno(),))
+        # A simulator brings its own endorsements, so nobody has to be asked for them.
+        state = {**os.environ, "HERMETIC_STATE": str(tmp_path / "state")}
+        shown = _hermetic(*arguments, "--endorse", options=option, pass_fds=(child.fileno(),), env=state)
         child.close()
     assert told.returncode == shown.returncode == 0, told.stderr + shown.stderr
     assert " SIMULATED " in shown.stdout
@@ -237,5 +239,5 @@ def test_a_process_that_the_simulator_launched(tmp_path: Path, tee: str, gpus: i
     policy = tmp_path / "policy.toml"
     policy.write_text(policy_text(tee, NvidiaMachine(gpus=gpus) if gpus else None))
     trust = ("--policy", policy, "--allow-simulated", "--offline", "--json")
-    judged = _hermetic(*said["verify"][1:], *trust, env={**os.environ, "HERMETIC_STATE": str(tmp_path / "state")})
+    judged = _hermetic(*said["verify"][1:], *trust, env=state)
     assert judged.returncode == 0, judged.stdout + judged.stderr
