@@ -64,8 +64,6 @@ class _Reader:
     def _holder(self, kind: int, argument: int, depth: int) -> object:
         if kind == _TAG:
             return Tagged(argument, self.item(depth))
-        if argument > _ITEMS:
-            raise Malformed("CBOR: too many items")
         if kind == _ARRAY:
             return tuple(self.item(depth) for _ in range(argument))
         return Pairs(tuple((self.item(depth), self.item(depth)) for _ in range(argument)))

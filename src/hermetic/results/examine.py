@@ -2,7 +2,8 @@
 
     1. each part for itself: the platform, then every device; one that fails does not hide another
     2. devices together: one machine's
-    3. platform and devices: what binds them (in an attestation report the platform signs their digest; bare, nothing)
+    3. platform and devices: what binds them (the platform signs their digest, in an attestation report or together with
+       the caller's nonce; in files from anywhere, nothing)
     4. a policy's checks, once everything is authentic
 
 For looking and for auditing.  What is missing (a revocation list, a manifest) is "not performed", so it is never
