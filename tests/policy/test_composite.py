@@ -19,7 +19,7 @@ from hermetic.verify import Outcome
 from identity_support import launch
 from policy_support import Machine, intel
 
-PLATFORMS = {"tdx": TdxPlatform(), "sgx": SgxPlatform()}
+PLATFORMS: dict[str, TdxPlatform | SgxPlatform] = {"tdx": TdxPlatform(), "sgx": SgxPlatform()}
 TWO = NvidiaMachine(gpus=2, switches=1)
 
 

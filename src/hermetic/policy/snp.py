@@ -84,12 +84,9 @@ def _guest_policy(report: SnpReport, policy: SnpPolicy) -> Iterator[Check]:
     # 8. What the guest's owner signed up for at launch.
     step = Step(table="snp", section="SNP 8: AMD 56860, 4.3")
     guest = report.policy
+    well_formed = GuestPolicyFlag.RESERVED_ONE in guest.flags
     yield step.check(
-        "guest-policy",
-        "The guest policy is well formed",
-        GuestPolicyFlag.RESERVED_ONE in guest.flags,
-        "bit 17 set",
-        f"0x{guest.to_int():x}",
+        "guest-policy", "The guest policy is well formed", well_formed, "bit 17 set", f"0x{guest.to_int():x}"
     )
     yield from _flags(_GUEST_FLAGS, int(guest.flags), policy, step, where="guest policy")
     yield step.no_other_bits(
