@@ -215,6 +215,16 @@ def test_offline_nobody_is_asked_and_all_that_is_missing_is_named(house: House, 
     assert not vendor.asked
 
 
+def test_what_no_service_has_is_not_asked_for_online_either(house: House, vendor: Vendor) -> None:
+    asked = (wanted(unaskable("ask the attester")),)
+    with pytest.raises(CollateralUnavailable, match="ask the attester"):
+        house.supply().obtain(asked, day(1), Deadline(20), allow_stale=True)
+    came = (wanted(unaskable("ask the attester"), document(0, 2)),)
+    (found,) = house.supply(ahead=DAY).obtain(came, day(1), Deadline(20), allow_stale=False)
+    assert found.origin is Origin.CAME_ALONG
+    assert not vendor.asked
+
+
 def test_offline_the_cache_is_enough(house: House) -> None:
     house.obtain(day(1))
     assert house.obtain(day(9), offline=True).origin is Origin.CACHE

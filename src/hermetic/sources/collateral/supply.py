@@ -131,7 +131,7 @@ class Supply:
     def _ask(
         self, question: Question, here: Obtained | None, now: datetime, deadline: Deadline, *, allow_stale: bool
     ) -> Obtained:
-        usable = here is not None and (allow_stale or not here.stale)
+        usable = here if here is not None and (allow_stale or not here.stale) else None
         # 2. From the vendor.
         reason = question.advice or "offline"
         if question.request is not None and self._fetcher is not None:
@@ -141,14 +141,14 @@ class Supply:
                 return fetched if here is None or here.stale else max(here, fetched, key=_worth)
             except (Unavailable, Malformed) as error:
                 self._note_failure(question.request, now)
-                if not usable and isinstance(error, Malformed):
+                if usable is None and isinstance(error, Malformed):
                     raise
                 reason = error.message
         # 3, 4. What is left.
-        if here is None or not usable:
+        if usable is None:
             outdated = f"; what is here holds until {here.period.last:%Y-%m-%d %H:%M} UTC" if here else ""
             raise Unavailable(f"{reason}{outdated}")
-        return replace(here, reason=reason)
+        return replace(usable, reason=reason)
 
     def _candidates(self, wanted: Wanted, now: datetime) -> Iterator[Obtained]:
         question = wanted.question
