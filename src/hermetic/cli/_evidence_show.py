@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hermetic.cli._show import checks_table, console, summary
+from hermetic.cli._show import checks_table, console, device_of, summary
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -66,20 +65,18 @@ def _brief(checks: tuple[Check, ...]) -> list[Check]:
     """One row for all that passed of a device: a machine of eight GPUs has four hundred checks."""
     from hermetic.verify import Check, Outcome
 
-    devices = {check: _DEVICE.match(check.name) for check in checks if check.outcome is Outcome.PASS}
-    passed = Counter(match[1] for match in devices.values() if match)
+    devices = {check: device_of(check) for check in checks if check.outcome is Outcome.PASS}
+    passed = Counter(devices.values())
     shown: list[Check] = []
     for check in checks:
-        match = devices.get(check)
-        if match is None:
+        if (device := devices.get(check)) is None:
             shown.append(check)
-        elif count := passed.pop(match[1], 0):
+        elif count := passed.pop(device, 0):
             title, got = f"{count} checks of this device", "--verbose lists them"
             shown.append(Check(name=check.name, title=title, outcome=check.outcome, expected="", got=got, section=""))
     return shown
 
 
-_DEVICE = re.compile(r"((?:gpu|switch|device)[0-9]+)\.")
 _BRIEF = (
     "hwmodel",
     "dbgstat",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hermetic.identity import Claims
 
-__all__ = ["checks_json", "checks_table", "console", "own_name", "simulated_banner", "summary"]
+__all__ = ["checks_json", "checks_table", "console", "device_of", "own_name", "simulated_banner", "summary"]
 
 _ABOUT = (
     ("binding.", "The question we asked"),
@@ -113,9 +113,15 @@ class _Checks:
                 yield Padding(below, (0, 0, 0, indent), expand=False)
 
 
+def device_of(check: Check) -> str | None:
+    """The name of the device that the check is about alone ("gpu0"), or None."""
+    device = _DEVICE.match(check.name)
+    return None if device is None else device[1]
+
+
 def _about(check: Check) -> str:
-    if device := _DEVICE.match(check.name):
-        return f"The device {device[1]}: NVIDIA"
+    if device := device_of(check):
+        return f"The device {device}: NVIDIA"
     return next((title for prefix, title in _ABOUT if check.name.startswith(prefix)), "Other")
 
 

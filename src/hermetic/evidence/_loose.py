@@ -7,7 +7,7 @@ them; what is fitted wrongly here is refused there.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -57,10 +57,7 @@ class Loose:
         Raises Malformed where two certificates or lists claim one place.
         """
         found = self._snp(bundle) if bundle.tee == SEV_SNP else self._intel()
-        endorsements = {**bundle.endorsements, **found}
-        return EvidenceBundle(
-            tee=bundle.tee, evidence=bundle.evidence, endorsements=endorsements, event_logs=bundle.event_logs
-        )
+        return replace(bundle, endorsements={**bundle.endorsements, **found})
 
     def _snp(self, bundle: EvidenceBundle) -> dict[str, bytes]:
         """Leaf by the kind of key that the report says signed it; then by issuer, up to the root and its list."""
