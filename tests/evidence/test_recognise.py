@@ -424,6 +424,12 @@ def test_cbor_is_read_to_a_depth_and_a_number_of_items() -> None:
             decode(many)
 
 
+@pytest.mark.parametrize("head", [0x1C, 0x1F, 0x5F, 0x9F, 0xBF])
+def test_lengths_that_are_reserved_or_indefinite(head: int) -> None:
+    with pytest.raises(Malformed, match="indefinite"):
+        decode(bytes((head,)) + bytes(1 << (head & 0x1F) - 24))
+
+
 def test_what_cbor_says() -> None:
     said = {"text": b"bytes", 1: -2, "list": [1.5, None, True], "tag": cbor2.CBORTag(5, [1])}
     found = decode(cbor2.dumps(said))
