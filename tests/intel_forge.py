@@ -39,7 +39,7 @@ QE_REPORT = PARTS[TDX].qe_report
 TD_REPORT = cast(TdReport, PARTS[TDX].body)
 ENCLAVE = cast(EnclaveReport, PARTS[SGX].body)
 
-_EDITED = {"tee", "body", "enclave", "change"}
+_EDITED = {"tee", "version", "body", "enclave", "change"}
 
 
 def pck_extension(
@@ -69,6 +69,7 @@ class Intel:
     """
 
     tee: str = TDX
+    version: int | None = None
     root: Cert = ROOT
     ca: Cert = CA
     pck: Cert = PCK
@@ -100,6 +101,7 @@ class Intel:
         return replace(
             parts,
             root_der=None,
+            version=self.version or parts.version,
             body=self.body if self.tee == TDX else self.enclave,
             tcb_info=documents[0],
             qe_identity=documents[1],

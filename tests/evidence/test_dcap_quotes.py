@@ -98,7 +98,7 @@ def tdx_quotes(draw: st.DrawFn) -> TdxQuote:
 
 sgx_headers = st.builds(
     QuoteHeader, version=st.just(3), tee_type=st.just(SGX_TEE), qe_svn=u16, pce_svn=u16, user_data=of(20)
-)
+) | st.builds(QuoteHeader, version=st.sampled_from([4, 5]), tee_type=st.just(SGX_TEE), user_data=of(20))
 sgx_quotes = st.builds(SgxQuote, header=sgx_headers, body=enclave_reports, signature=signatures)
 
 
@@ -205,6 +205,9 @@ TD_REPORT = TdReport(
 SGX_QUOTE = SgxQuote(
     header=QuoteHeader(version=3, tee_type=SGX_TEE, user_data=bytes(20)), body=REPORT, signature=SIGNATURE
 )
+SGX_QUOTE_4, SGX_QUOTE_5 = (
+    replace(SGX_QUOTE, header=QuoteHeader(version=version, tee_type=SGX_TEE, user_data=bytes(20))) for version in (4, 5)
+)
 TDX_QUOTE = TdxQuote(
     header=QuoteHeader(version=5, tee_type=TDX_TEE, user_data=bytes(20)), body=TD_REPORT, signature=SIGNATURE
 )
@@ -219,8 +222,15 @@ _SGX_END, _TDX_END = 432, 702
 @pytest.mark.parametrize(
     ("quote", "offset", "value"),
     [
-        pytest.param(SGX_QUOTE, 0, b"\x04", id="SGX in version 4"),
-        pytest.param(SGX_QUOTE, 0, b"\x05", id="SGX in version 5"),
+        pytest.param(SGX_QUOTE, 0, b"\x02", id="SGX in version 2"),
+        pytest.param(SGX_QUOTE, 0, b"\x04", id="SGX of version 3 as 4"),
+        pytest.param(SGX_QUOTE_4, 0, b"\x03", id="SGX of version 4 as 3"),
+        pytest.param(SGX_QUOTE_4, 0, b"\x05", id="SGX of version 4 as 5"),
+        pytest.param(SGX_QUOTE_5, 0, b"\x04", id="SGX of version 5 as 4"),
+        pytest.param(SGX_QUOTE_5, 0, b"\x06", id="SGX in version 6"),
+        pytest.param(SGX_QUOTE_4, 8, b"\x01", id="reserved in the header of SGX, version 4"),
+        pytest.param(SGX_QUOTE_5, 48, b"\x02", id="a body of TDX for SGX"),
+        pytest.param(SGX_QUOTE_5, 50, b"\x81", id="a body of SGX with another length"),
         pytest.param(TDX_QUOTE, 0, b"\x03", id="TDX in version 3"),
         pytest.param(TDX_QUOTE, 0, b"\x06", id="version 6"),
         pytest.param(TDX_QUOTE, 2, b"\x03", id="another attestation key type"),
@@ -282,12 +292,45 @@ def test_recorded_quotes_come_back_byte_for_byte() -> None:
         data = path.read_bytes()
         kind: type[TdxQuote] | type[SgxQuote] = TdxQuote if path.parts[-3] == "tdx" else SgxQuote
         if "v3-none" in str(path):
-            with pytest.raises(Malformed, match="type 1, expected 5"):  # the platform's identity only, encrypted
+            with pytest.raises(
+                Malformed, match="type 1, the platform's identity in place of its chain; expected type 5"
+            ):
                 kind.from_bytes(data)
             continue
         assert kind.from_bytes(data).to_bytes() == data
         read += 1
     assert read == len(paths) - 1 == 23
+
+
+def test_where_an_enclaves_report_lies() -> None:
+    """Version 5 alone says what it is about; versions 4 and 5 put the quoting enclave's report into type 6."""
+    whole = {quote.header.version: quote.to_bytes() for quote in (SGX_QUOTE, SGX_QUOTE_4, SGX_QUOTE_5)}
+    report = REPORT.to_bytes()
+    assert [data.index(report) for data in whole.values()] == [48, 48, 54]
+    assert whole[5][48:54] == bytes.fromhex("010080010000")
+    assert [len(data) - len(whole[3]) for data in whole.values()] == [0, 6, 12]
+
+
+@pytest.mark.parametrize(
+    ("quote", "offset", "value", "says"),
+    [
+        (TDX_QUOTE, 48, b"\x04", "type 4 .a TDX 1.5 report with .*which this version does not read"),
+        (TDX_QUOTE, 48, b"\x05", "type 5 and 648 bytes; expected type 2 of 584 bytes or type 3 of 648 bytes"),
+        (SGX_QUOTE_5, 48, b"\x03", "expected type 1 of 384 bytes"),
+        (SGX_QUOTE, 432 + 4 + 128 + 384 + 64 + 2 + 32, b"\x01", "type 1, the platform's identity in place of"),
+        (SGX_QUOTE, 432 + 4 + 128 + 384 + 64 + 2 + 32, b"\x02", "type 2, the platform's identity, encrypted in place"),
+        (SGX_QUOTE, 432 + 4 + 128 + 384 + 64 + 2 + 32, b"\x03", "type 3, the platform's identity, encrypted in place"),
+        (SGX_QUOTE, 432 + 4 + 128 + 384 + 64 + 2 + 32, b"\x04", "type 4, a certificate alone in place of its chain"),
+        (SGX_QUOTE, 432 + 4 + 128 + 384 + 64 + 2 + 32, b"\x07", "type 7; expected type 5"),
+        (TDX_QUOTE, 2, b"\x05", "key type 5 is not 2"),
+    ],
+    ids=["TDX with history", "unknown TDX", "TDX as SGX", "PPID", "PPID 2", "PPID 3", "PCK", "manifest", "key type"],
+)
+def test_what_is_known_and_not_read_is_named(quote: TdxQuote | SgxQuote, offset: int, value: bytes, says: str) -> None:
+    data = bytearray(quote.to_bytes())
+    data[offset : offset + len(value)] = value
+    with pytest.raises(Malformed, match=says):
+        type(quote).from_bytes(bytes(data))
 
 
 @needs_vectors

@@ -14,7 +14,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
-from hermetic.evidence import SGX, TDX, EnclaveAttributes, EnclaveFlag, EvidenceBundle, TdAttributes, TdFlag, TdxQuote
+from hermetic.evidence import (
+    SGX,
+    TDX,
+    EnclaveAttributes,
+    EnclaveFlag,
+    EvidenceBundle,
+    SgxQuote,
+    TdAttributes,
+    TdFlag,
+    TdxQuote,
+    parse_evidence,
+)
 from hermetic.verify import INTEL_ROOTS, IntelClaims, Outcome, TcbStatus, simulated_root, verify
 from hermetic.verify._checks import Check, Checklist
 from hermetic.verify._dcap_collateral import Collateral
@@ -38,6 +49,7 @@ from intel_forge import (
     pck_extension,
     usage,
 )
+from intel_forge import ENCLAVE as AN_ENCLAVE
 
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
 
@@ -343,7 +355,8 @@ def _refusing(reason: str) -> ModuleType:
 def opinion(second: ModuleType | None, intel: Intel | None = None) -> Check:
     intel = intel or Intel()
     bundle, ours, checks = intel.issue(), verified(intel).tcb, Checklist()
-    quote = TdxQuote.from_bytes(bundle.evidence)
+    quote = parse_evidence(bundle)
+    assert isinstance(quote, TdxQuote | SgxQuote)
     collateral = Collateral.from_endorsements(dict(bundle.endorsements))
     check_opinion(checks, bundle, quote, collateral, b"", ours, NOW, second)
     return checks.made[0]
@@ -381,10 +394,15 @@ def test_without_a_second_verifier_there_is_no_pass() -> None:
         ("TD profiling is enabled", {"td_attributes": TdAttributes(flags=TdFlag.SEPT_VE_DISABLE | TdFlag.PERF_PROF)}),
         ("SEPT_VE_DISABLE is not enabled", {"td_attributes": TdAttributes(flags=TdFlag(0))}),
         ("TD migration is enabled", {"td_attributes": TdAttributes(flags=TdFlag.SEPT_VE_DISABLE | TdFlag.MIGRATABLE)}),
+        ("SERVTD_EXT is enabled", {"td_attributes": TdAttributes(flags=TdFlag.SEPT_VE_DISABLE, unknown=1 << 17)}),
+        (
+            "Reserved bits in TD attributes are set",
+            {"td_attributes": TdAttributes(flags=TdFlag.SEPT_VE_DISABLE, unknown=1 << 23)},
+        ),
         ("Invalid MR service TD", {"mr_service_td": b"\1" + bytes(47)}),
     ],
 )
-def test_a_policy_of_its_own_is_no_opinion(reason: str, changes: dict[str, Any]) -> None:
+def test_a_rule_of_its_own_is_no_opinion(reason: str, changes: dict[str, Any]) -> None:
     """The installed verifier stops at each of these; which of them matters is a policy's to say."""
     changed = Intel(body=replace(TD_REPORT, **changes))
     checks = {check.name: check for check in verified(changed).checks}
@@ -393,3 +411,64 @@ def test_a_policy_of_its_own_is_no_opinion(reason: str, changes: dict[str, Any])
     assert opinion(_refusing(reason), changed).outcome is Outcome.NOT_PERFORMED
     with pytest.raises(NotAuthentic):
         opinion(_refusing(reason))
+    # Such a bit excuses the one refusal that is about it, and no other.
+    with pytest.raises(NotAuthentic):
+        opinion(_refusing("No matching TCB level found"), changed)
+
+
+DEBUGGED_ENCLAVE = replace(AN_ENCLAVE, attributes=EnclaveAttributes(flags=EnclaveFlag.INIT | EnclaveFlag.DEBUG))
+UNREAD = "SGX TEE quote must have version 3"
+
+
+def test_a_debugged_enclave_has_no_second_opinion() -> None:
+    changed = Intel(tee=SGX, enclave=DEBUGGED_ENCLAVE)
+    assert opinion(_refusing("Debug mode is enabled"), changed).outcome is Outcome.NOT_PERFORMED
+    for rule in (
+        "TD profiling is enabled",
+        "SERVTD_EXT is enabled",
+        "SEPT_VE_DISABLE is not enabled",
+        "TD migration is enabled",
+        "Reserved bits in TD attributes are set",
+        "Invalid MR service TD",
+        UNREAD,
+    ):
+        with pytest.raises(NotAuthentic):
+            opinion(_refusing(rule), changed)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_an_enclaves_quote_of_a_later_version(version: int) -> None:
+    """The second verifier reads version 3 alone, so ours is the only opinion, which no policy takes for two."""
+    later = Intel(tee=SGX, version=version)
+    claims = verified(later)
+    assert claims.report.header.version == version
+    assert (claims.measurement, claims.host_data) == (AN_ENCLAVE.mr_enclave, AN_ENCLAVE.config_id)
+    assert claims.tcb == verified(Intel(tee=SGX)).tcb
+    checks = {check.name: check for check in claims.checks}
+    opinion_made = checks.pop("dcap.second-opinion")
+    assert (opinion_made.outcome, opinion_made.got) == (
+        Outcome.NOT_PERFORMED,
+        f"it stopped at a rule of its own: {UNREAD}",
+    )
+    assert {check.outcome for check in checks.values()} == {Outcome.PASS}
+    with pytest.raises(NotAuthentic):
+        opinion(_refusing(UNREAD), Intel(tee=SGX))
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_what_is_wrong_with_a_later_version_is_found(version: int) -> None:
+    """Each of the signatures that a quote of the later versions carries, where it lies there."""
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"signed_with": "other"}, "dcap.signature"),
+        ({"qe_signed_with": "other"}, "dcap.qe-report.signature"),
+        ({"named_data": bytes(64)}, "dcap.qe-report.key"),
+        ({"documents_signed_with": "other"}, "dcap.tcb-info.signature"),
+    )
+    for changes, code in cases:
+        assert refusal(Intel(tee=SGX, version=version, **changes)).code == code
+    bundle = Intel(tee=SGX, version=version).issue()
+    body = 54 if version == 5 else 48
+    changed = bundle.evidence[: body + 64] + b"\xff" + bundle.evidence[body + 65 :]  # MRENCLAVE
+    with pytest.raises(NotAuthentic) as refused:
+        verify(replace(bundle, evidence=changed), roots=Intel().roots, now=NOW, report_data=REPORT_DATA)
+    assert refused.value.code == "dcap.signature"

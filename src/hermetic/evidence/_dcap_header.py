@@ -18,7 +18,7 @@ _HEADER = struct.Struct("<HHIHH16s20s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteHeader:
-    """``version`` 3 is SGX's, 4 and 5 are TDX's.
+    """``version`` is 3 (SGX), 4 or 5 (SGX and TDX).
 
     ``qe_svn`` and ``pce_svn`` are stated in version 3 only and reserved (zero) after it; nothing rests on them.
     ``user_data`` is 20 bytes of the platform's own, of which the first 16 name the quoting enclave.

@@ -18,6 +18,12 @@ from hermetic.evidence._dcap_enclave import ENCLAVE_REPORT_LENGTH, EnclaveReport
 
 _QE_REPORT, _PCK_CHAIN = 6, 5
 _PREFIX = struct.Struct("<HI")  # certification data: type, length
+_IDENTITIES = {
+    1: "the platform's identity",
+    2: "the platform's identity, encrypted",
+    3: "the platform's identity, encrypted",
+    4: "a certificate alone",
+}
 
 
 class Reader:
@@ -115,5 +121,6 @@ class QuoteSignature:
 def _certification(reader: Reader, expected: int) -> bytes:
     kind, length = _PREFIX.unpack(reader.take(_PREFIX.size))
     if kind != expected:
-        raise Malformed(f"quote: certification data of type {kind}, expected {expected}")
+        name = f", {_IDENTITIES[kind]} in place of its chain" if kind in _IDENTITIES else ""
+        raise Malformed(f"quote: certification data of type {kind}{name}; expected type {expected}")
     return reader.take(length)

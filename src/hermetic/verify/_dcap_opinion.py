@@ -1,8 +1,9 @@
 """DCAP 11: a second evaluation by other people's code, which must agree (the package dcap-qvl, where installed).
 
-It judges a few things of its own that here are a policy's: debugging, profiling, migration, service domains.  Where it
-stops at one of those, and the quote indeed is so, there is no second opinion on the rest, and that is what is recorded.
-Any other refusal of its own, another status or other advisories refuse the evidence.
+It has rules of its own, which no caller can turn off, about what here is a policy's: debugging, profiling, migration,
+service domains.  Nor does it read every quote.  Where it stops at one of those, and the quote indeed is so, there is no
+second opinion on the rest: the check is *not performed* and says at which rule.  That is no verdict on authenticity,
+and to a policy it is no pass.  Any other refusal of its own, another status or other advisories refuse the evidence.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _NEEDED = ("root_crl", "pck_crl", "pck_crl_chain", "tcb_info_chain", "qe_identit
 
 _NAME = "dcap.second-opinion"
 _TITLE, _SECTION = "A second verifier comes to the same verdict", "DCAP 11: dcap-qvl 0.7"
+_FIX = "change that on the platform: no policy takes evidence of which there is no second opinion"
 _PROFILING = TdFlag.HGS_PLUS_PROF | TdFlag.PERF_PROF | TdFlag.PMT_PROF
 
 
@@ -32,12 +34,17 @@ def _is_debugged(quote: SgxQuote | TdxQuote) -> bool:
     return TdFlag.DEBUG in quote.body.td_attributes.flags
 
 
-# What it refuses on its own account, and how to see that the quote is so.
-_POLICY_OF_ITS_OWN: Mapping[str, Callable[[SgxQuote | TdxQuote], bool]] = MappingProxyType(
+_SERVTD_EXT = 1 << 17  # a name of its alone; to us it is one of the unknown bits, which policies refuse
+
+# Where it stops on its own account, and how to see that the quote is so.
+_RULES_OF_ITS_OWN: Mapping[str, Callable[[SgxQuote | TdxQuote], bool]] = MappingProxyType(
     {
         "Debug mode is enabled": _is_debugged,
         "TD profiling is enabled": lambda quote: (
             isinstance(quote, TdxQuote) and bool(quote.body.td_attributes.flags & _PROFILING)
+        ),
+        "SERVTD_EXT is enabled": lambda quote: (
+            isinstance(quote, TdxQuote) and bool(quote.body.td_attributes.unknown & _SERVTD_EXT)
         ),
         "SEPT_VE_DISABLE is not enabled": lambda quote: (
             isinstance(quote, TdxQuote) and TdFlag.SEPT_VE_DISABLE not in quote.body.td_attributes.flags
@@ -48,6 +55,7 @@ _POLICY_OF_ITS_OWN: Mapping[str, Callable[[SgxQuote | TdxQuote], bool]] = Mappin
         "Reserved bits in TD attributes are set": lambda quote: (
             isinstance(quote, TdxQuote) and bool(quote.body.td_attributes.unknown)
         ),
+        "SGX TEE quote must have version 3": lambda quote: isinstance(quote, SgxQuote) and quote.header.version > 3,
         "Invalid MR service TD": lambda quote: isinstance(quote, TdxQuote) and any(quote.body.mr_service_td or b""),
     }
 )
@@ -85,9 +93,9 @@ def check_opinion(
         )
     except ValueError as error:
         reason = str(error).partition("\n")[0].removeprefix("Verification failed: ")
-        own = _POLICY_OF_ITS_OWN.get(reason)
+        own = _RULES_OF_ITS_OWN.get(reason)
         if own is not None and own(quote):
-            _not_performed(checks, ours, f"it stopped at a policy of its own: {reason}", "judge that in a policy")
+            _not_performed(checks, ours, f"it stopped at a rule of its own: {reason}", _FIX)
             return
         with _step(checks, ours):
             raise NotAuthentic(f"a refusal: {reason}") from error

@@ -14,8 +14,9 @@
     DCAP 12  the quote carries the bytes that the caller asked for
     DCAP 13  TDX: event logs that came along end in the registers that the quote signs   (:mod:`hermetic.verify.tdx`)
 
-Sections are those of Intel's DCAP quote verification library.  What is *wanted* of an authentic quote (statuses,
-advisories, attributes, measurements) is for a policy to say.
+:class:`Tee` is what a trust domain and an enclave do not share; everything else is the same for both.  Sections are
+those of Intel's DCAP quote verification library.  What is *wanted* of an authentic quote (statuses, advisories,
+attributes, measurements) is for a policy to say.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from hermetic.errors import NotAuthentic
 from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote
 from hermetic.verify._checks import Checklist
+from hermetic.verify._claims import IntelClaims
 from hermetic.verify._dcap_chain import PckChain, Revocation, check_chain, check_revocation, load_revocation
 from hermetic.verify._dcap_collateral import Collateral, check_collateral
 from hermetic.verify._dcap_enclave import check_enclave, check_signatures
 from hermetic.verify._dcap_opinion import check_opinion, installed
+from hermetic.verify._measured import MeasuredEvents
 from hermetic.verify.intel_collateral import TcbInfo
-from hermetic.verify.intel_pck import PckIdentity
 from hermetic.verify.intel_tcb import TcbEvaluation, TdxVersions, evaluate
 from hermetic.verify.roots import Root
 
@@ -41,38 +44,80 @@ _REVOCATION = ("root_crl", "pck_crl", "pck_crl_chain")
 _COLLATERAL = ("tcb_info", "tcb_info_chain", "qe_identity", "qe_identity_chain")
 
 
+Q = TypeVar("Q", SgxQuote, TdxQuote)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
-    """What DCAP 2 to 11 proved: the root, what its chain says of the platform, what Intel says of its firmware."""
+class Tee(Generic[Q]):
+    """What is one TEE's own.
 
-    root: Root
-    pck: PckIdentity
-    tcb: TcbEvaluation
-    dates: tuple[datetime, ...]
+    ``subject`` and ``versions`` say for a person what its quotes are.  ``measured`` gives what was launched and what
+    whoever launched it bound to it; ``check_module`` performs DCAP 9 and says which module versions DCAP 10 judges,
+    ``check_logs`` performs DCAP 13; either gives None where the TEE has no such thing.
+    """
+
+    name: str
+    product: str
+    subject: str
+    versions: str
+    parse: Callable[[bytes], Q]
+    measured: Callable[[Q], tuple[bytes, bytes]]
+    check_module: Callable[[Checklist, Q, TcbInfo], TdxVersions | None]
+    check_logs: Callable[[Checklist, EvidenceBundle, Q], MeasuredEvents | None]
 
 
-def verify_platform(
-    checks: Checklist,
+def verify_quote(
+    tee: Tee[Q],
     bundle: EvidenceBundle,
-    quote: SgxQuote | TdxQuote,
-    chain: PckChain,
     *,
     roots: tuple[Root, ...],
     now: datetime,
+    report_data: bytes | None,
     crl_required: bool,
-    check_module: Callable[[TcbInfo], TdxVersions | None],
-) -> Platform:
-    """DCAP 2 to 11.  ``check_module`` performs DCAP 9 and says which module versions DCAP 10 has to judge."""
+) -> IntelClaims:
+    """The claims of an authentic quote.  Parameters and errors as in :func:`hermetic.verify.verify`."""
+    checks = Checklist()
+    quote, chain = _read(checks, tee, bundle)  # 1
     root = check_chain(checks, chain, roots, now)  # 2
     check_signatures(checks, quote, chain)  # 3, 4
     collateral, lists = _load(checks, bundle, crl_required=crl_required)
     check_collateral(checks, collateral, chain, bundle.tee.upper(), now)  # 5, 6
     check_revocation(checks, chain, lists, collateral.signers, now)  # 7
     check_enclave(checks, quote.signature.qe_report, collateral.qe_identity.value)  # 8
-    tdx = check_module(collateral.tcb_info.value)  # 9
+    tdx = tee.check_module(checks, quote, collateral.tcb_info.value)  # 9
     tcb = _evaluate(checks, quote, chain, collateral, tdx)  # 10
     check_opinion(checks, bundle, quote, collateral, chain.root_der, tcb, now, installed())  # 11
-    return Platform(root=root, pck=chain.identity, tcb=tcb, dates=_dates(chain, collateral, lists))
+    check_report_data(checks, tee.name, quote.body.report_data, report_data)  # 12
+    events = tee.check_logs(checks, bundle, quote)  # 13
+    measurement, host_data = tee.measured(quote)
+    return IntelClaims(
+        tee=tee.name,
+        root=root,
+        product=f"{tee.product}, FMSPC {chain.identity.fmspc.hex()}",
+        report=quote,
+        chip_id=chain.identity.ppid,
+        provider=None,
+        measurement=measurement,
+        host_data=host_data,
+        report_data=quote.body.report_data,
+        pck=chain.identity,
+        tcb=tcb,
+        events=events,
+        dates=_dates(chain, collateral, lists),
+        checks=checks.made,
+    )
+
+
+def _read(checks: Checklist, tee: Tee[Q], bundle: EvidenceBundle) -> tuple[Q, PckChain]:
+    # 1. It is a quote, and it comes with the platform's certificates.
+    with checks.step(
+        f"{tee.name}.format",
+        f"The bytes are the quote of {tee.subject} with its platform's certificates",
+        section="DCAP 1: Quote Format, A.3 to A.5",
+        expected=f"a quote of version {tee.versions} with three certificates that can be read",
+    ):
+        quote = tee.parse(bundle.evidence)
+        return quote, PckChain.from_pem(quote.signature.pck_chain)
 
 
 def check_report_data(checks: Checklist, tee: str, got: bytes, expected: bytes | None) -> None:

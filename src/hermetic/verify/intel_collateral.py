@@ -154,6 +154,11 @@ class QeIdentity(_Document, frozen=True, kw_only=True):
     tcb_levels: _IsvLevels
 
 
+class _Versioned(_Document, frozen=True, kw_only=True):
+    version: int
+
+
+_VERSIONS = {"tcbInfo": 3, "enclaveIdentity": 2}
 T = TypeVar("T", TcbInfo, QeIdentity)
 
 
@@ -185,9 +190,20 @@ def _load(data: bytes, member: str, kind: type[T], what: str) -> Signed[T]:
         raise Malformed(f'{what}: expected {head.decode()}…,"signature":"…"}}, as Intel\'s service answers')
     body = data[len(head) : -_SIGNATURE_LENGTH]
     try:
+        _require_version(msgspec.json.decode(body, type=_Versioned).version, member, what)
         value = msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError
         raise Malformed(f"{what}: {error}") from error
     if value.issue_date.tzinfo is None or value.next_update.tzinfo is None:
         raise Malformed(f"{what}: a date without a time zone")
     return Signed(value=value, body=body, signature=bytes.fromhex(signature[1].decode()))
+
+
+def _require_version(version: int, member: str, what: str) -> None:
+    """Said before the rest is read, which looks otherwise in each version."""
+    wanted = _VERSIONS[member]
+    if version != wanted:
+        ended = "; Intel ended version 2, whose levels are other ones" if (member, version) == ("tcbInfo", 2) else ""
+        raise Malformed(
+            f"{what}: version {version}, expected {wanted}{ended}", fix="fetch it from Intel's API, version 4"
+        )

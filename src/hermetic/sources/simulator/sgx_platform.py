@@ -27,9 +27,10 @@ class SgxPlatform:
     """An enclave and the machine under it, healthy unless told otherwise.
 
     It has key separation and sharing (KSS), without which CONFIGID means nothing.  ``judgement`` is what Intel says of
-    such machines.
+    such machines, ``version`` the quote's: 3, 4 or 5.
     """
 
+    version: int = 3
     attributes: EnclaveAttributes = _HEALTHY
     xfrm: int = 0xE7
     misc_select: int = 0
