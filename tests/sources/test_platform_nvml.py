@@ -8,7 +8,6 @@ import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,6 @@ import pytest
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence import devices_from_json
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
-from hermetic.sources.nscq import NscqSwitches
 from hermetic.sources.nvml import GpuMode, NvmlDevices
 from hermetic.wire import parse_json
 from nvidia_driver import compile_library, needs_compiler, needs_vectors, record
@@ -277,104 +275,3 @@ def test_switches_are_asked_where_they_are_in_the_mode(multi_gpu: int, switches:
     devices = NvmlDevices(Nvml(gpus=2, multi_gpu=multi_gpu), switches=source).collect(_NONCE)
     assert len(devices) == 2 + switches
     assert source.asked == [_NONCE] * switches
-
-
-# ---- switches
-
-
-Make = Callable[[int], tuple[NscqSwitches, bytes]]
-
-
-@pytest.fixture
-def switches(
-    driver: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[[int], tuple[NscqSwitches, bytes]]:
-    """NSCQ with that many recorded switches, and the nonce that they answer."""
-    monkeypatch.setenv("RECORDED", str(tmp_path))
-
-    def make(count: int) -> tuple[NscqSwitches, bytes]:
-        nonce = record(tmp_path, switches=count)
-        return NscqSwitches(str(driver / "libnvidia-nscq.so.2")), nonce
-
-    return make
-
-
-@needs_compiler
-@pytest.mark.parametrize("count", [1, 4])
-def test_every_switch_is_collected_and_verifies(switches: Make, count: int) -> None:
-    source, nonce = switches(count)
-    devices = source.collect(nonce)
-    assert [device.evidence for device in devices] == [recorded(SWITCH).evidence] * count
-    verified(devices[0], IN_2024, nonce=nonce)
-
-
-@needs_compiler
-def test_switches_come_in_the_order_of_their_names(switches: Make, tmp_path: Path) -> None:
-    source, nonce = switches(2)
-    changed = bytearray(recorded(SWITCH).evidence)
-    changed[-1] ^= 1
-    (tmp_path / "switch-1.report").write_bytes(changed)  # answers last, and its UUID is the lower
-    assert [device.evidence[-1] for device in source.collect(nonce)] == [changed[-1], recorded(SWITCH).evidence[-1]]
-
-
-@needs_compiler
-@pytest.mark.parametrize(
-    ("knob", "value", "message"),
-    [
-        ("NSCQ_CREATE", "-7", "a session failed with -7"),
-        ("NSCQ_INPUT", "-5", "the nonce failed with -5"),
-        ("NSCQ_OBSERVE", "1", "an answer failed with -5"),
-        ("NSCQ_DEVICE", "-8", "a switch's answer failed with -8"),
-    ],
-    ids=["session", "nonce", "path", "device"],
-)
-def test_an_error_of_the_library_is_told(
-    switches: Make, monkeypatch: pytest.MonkeyPatch, knob: str, value: str, message: str
-) -> None:
-    source, nonce = switches(1)
-    source.collect(nonce)
-    monkeypatch.setenv(knob, value)
-    with pytest.raises(Unavailable, match=message):
-        source.collect(nonce)
-
-
-@needs_compiler
-def test_a_warning_of_the_library_is_none_of_ours(switches: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, nonce = switches(1)
-    monkeypatch.setenv("NSCQ_CREATE", "1")
-    assert len(source.collect(nonce)) == 1
-
-
-@needs_compiler
-def test_a_machine_without_switches_is_told(switches: Make) -> None:
-    source, _ = switches(0)
-    with pytest.raises(Unavailable, match="0 switches report and 0 have certificates"):
-        source.collect(_NONCE)
-
-
-@needs_compiler
-def test_a_switch_without_certificates_is_not_left_out(switches: Make, tmp_path: Path) -> None:
-    source, nonce = switches(2)
-    (tmp_path / "switch-1.chain").unlink()
-    with pytest.raises(Unavailable, match="2 switches report and 1 have certificates"):
-        source.collect(nonce)
-
-
-@needs_compiler
-def test_a_switch_that_answers_another_nonce_is_refused(switches: Make) -> None:
-    source, _ = switches(1)
-    with pytest.raises(Unavailable, match="another nonce") as refusal:
-        source.collect(_NONCE)
-    assert refusal.value.code == "device_disturbed"
-
-
-def test_a_machine_without_the_library_is_told_what_to_install() -> None:
-    with pytest.raises(Unavailable, match=r"libnvidia-absent\.so\.2, which is not installed") as refusal:
-        NscqSwitches("libnvidia-absent.so.2").collect(_NONCE)
-    assert "libnvidia-nscq" in refusal.value.fix
-
-
-@pytest.mark.parametrize("length", [0, 31, 33])
-def test_a_switchs_nonce_of_another_length_is_refused(length: int) -> None:
-    with pytest.raises(Malformed, match="expected 32 bytes"):
-        NscqSwitches("libnvidia-absent.so.2").collect(bytes(length))
