@@ -98,6 +98,11 @@ def test_an_answer_that_repeats_another_nonce_is_refused_early(vendor: Vendor, w
             endorsed(vendor, whole, ocsp_nonce=NONCE)
 
 
+def test_without_a_nonce_of_ours_another_does_no_harm(vendor: Vendor, whole: DeviceBundle) -> None:
+    vendor.publish_ocsp(CHAINS, nonce=b"somebody else's")
+    verified(endorsed(vendor, bare(whole)))
+
+
 def test_outdated_answers_and_lists_that_came_along_are_replaced(vendor: Vendor, whole: DeviceBundle) -> None:
     """A verifier refuses an outdated one even beside a good one."""
     last = LATE + timedelta(days=1)
