@@ -123,29 +123,39 @@ def test_it_binds_its_report_data(entry: dict[str, Any]) -> None:
     assert refusal(bundle(entry), entry["at"], report_data=wrong).code.endswith(".report-data")
 
 
+THIRTEEN = (
+    *("INTEL-SA-01010", "INTEL-SA-01036", "INTEL-SA-01076", "INTEL-SA-01079", "INTEL-SA-01099", "INTEL-SA-01103"),
+    *("INTEL-SA-01111", "INTEL-SA-01192", "INTEL-SA-01245", "INTEL-SA-01312", "INTEL-SA-01313", "INTEL-SA-01314"),
+    "INTEL-SA-01397",
+)
+
+
 def test_time_makes_the_same_quote_outdated() -> None:
-    """cos-113: up to date all through 2025, outdated with thirteen advisories in June of 2026."""
-    document = "intel-collateral/tcbinfo-TDX-00806f050000-"
-    quote = bundle_of(COS, "collateral-2025-11-04-UpToDate.json")
-    for at, tcb_info, qe_identity, crl in (
-        (datetime(2025, 6, 20, tzinfo=UTC), "2025-06-04-ev17", "TD_QE-2025-06-19-ev17", "2025-06-19"),
-        (datetime(2025, 7, 10, tzinfo=UTC), "2025-07-07-ev17", "TD_QE-2025-07-07-ev17", "2025-07-07"),
-        (datetime(2025, 11, 5, tzinfo=UTC), "2025-10-19-ev17", "TD_QE-2025-10-28-ev17", "2025-10-13"),
+    """cos-113, on five days: up to date from June to November of 2025, outdated by thirteen advisories a year later.
+
+    The quote is one and the same; what Intel said of its platform, and when, is all that differs.
+    """
+    up_to_date, out_of_date = TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE
+    for day, tcb_info, qe_identity, pck_crl, status, advisories, edition in (
+        ("2025-06-20", "2025-06-04-ev17", "2025-06-19-ev17", "2025-06-19", up_to_date, (), 17),
+        ("2025-07-10", "2025-07-07-ev17", "2025-07-07-ev17", "2025-07-07", up_to_date, (), 17),
+        ("2025-10-28", "2025-10-19-ev17", "2025-10-13-ev17", "2025-10-13", up_to_date, (), 17),
+        ("2025-11-05", "2025-10-19-ev17", "2025-10-28-ev17", "2025-10-13", up_to_date, (), 17),
+        ("2026-06-27", "2026-06-12-ev21", "2026-06-12-ev21", "2026-06-12", out_of_date, THIRTEEN, 21),
     ):
         whole = endorsed(
-            quote,
-            tcb_info=read(f"{document}{tcb_info}.json"),
-            qe_identity=read(f"intel-collateral/qeidentity-{qe_identity}.json"),
-            pck_crl=read(f"intel-collateral/crl-pck-platform-{crl}.der"),
-            root_crl=read("intel-collateral/crl-rootca-2025-03-20.der"),
+            bundle_of(COS, "collateral-2025-11-04-UpToDate.json"),
+            tcb_info=read(f"intel-collateral/tcbinfo-TDX-00806f050000-{tcb_info}.json"),
+            qe_identity=read(f"intel-collateral/qeidentity-TD_QE-{qe_identity}.json"),
+            pck_crl=read(f"intel-collateral/crl-pck-platform-{pck_crl}.der"),
+            root_crl=read("intel-collateral/crl-rootca-2025-03-20.der") if edition == 17 else None,
         )
-        claims = verified(whole, at)
-        assert (claims.tcb.status, claims.tcb.advisories) == (TcbStatus.UP_TO_DATE, ())
-        assert claims.tcb.evaluation_numbers == (17, 17)
-    later = bundle_of(COS, "collateral-2026-06-27-OutOfDate.json")
-    claims = verified(later, datetime(2026, 6, 27, 22, 27, 15, tzinfo=UTC))
-    assert (claims.tcb.status, len(claims.tcb.advisories)) == (TcbStatus.OUT_OF_DATE, 13)
-    assert claims.tcb.evaluation_numbers == (21, 21)
+        if edition == 21:  # the root's list of that year came with the quote's own collateral
+            later = bundle_of(COS, "collateral-2026-06-27-OutOfDate.json")
+            whole = endorsed(whole, root_crl=later.endorsements["root_crl"])
+        claims = verified(whole, datetime.fromisoformat(f"{day}T12:00:00+00:00"))
+        assert (claims.tcb.status, claims.tcb.advisories) == (status, advisories), day
+        assert claims.tcb.evaluation_numbers == (edition, edition), day
 
 
 def test_old_collateral_cannot_hide_it() -> None:

@@ -19,6 +19,7 @@ from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import SEV_SNP, EvidenceBundle, Product, SigningKey
 from hermetic.policy.snp import SnpPolicy, appraise_snp
 from hermetic.verify import AMD_ROOTS, Outcome, SnpClaims, verify
+from hermetic.verify.chain import AMD, require_listed_by
 from hermetic.verify.x509 import load_certificate, load_crl
 from snp_support import NOW, RECORDED, amd_chain, amd_crl, endorsed, issue, recorded, roots, simulated
 from vectors import needs_vectors
@@ -27,7 +28,7 @@ from vectors import needs_vectors
 pytestmark = [needs_vectors, pytest.mark.filterwarnings("ignore:Parsed a serial number")]
 
 EXPECT = tomllib.loads((Path(__file__).parent / "expect.toml").read_text(encoding="utf-8"))
-EVIDENCE, REFUSED, ROOTS = EXPECT["evidence"], EXPECT["refused"], EXPECT["root"]
+EVIDENCE, REFUSED, ROOTS, LISTS = (EXPECT[kind] for kind in ("evidence", "refused", "root", "lists"))
 SECOND = timedelta(seconds=1)
 
 evidence = pytest.mark.parametrize("entry", EVIDENCE, ids=lambda entry: entry["report"].split("/")[1])
@@ -53,18 +54,16 @@ def verified(entry: dict[str, Any], at: datetime | None = None, **endorsements: 
 
 def test_every_recorded_file_has_its_entry() -> None:
     listed = {entry[field] for entry in EVIDENCE for field in ("report", "leaf")}
-    listed |= {entry["file"] for entry in REFUSED} | {entry["file"] for entry in ROOTS}
+    listed |= {entry["file"] for entry in REFUSED + ROOTS + LISTS}
     with (RECORDED / "PROVENANCE.tsv").open(encoding="utf-8", newline="") as file:
         present = {row["file"] for row in csv.DictReader(file, delimiter="\t")}
-    assert listed == {
-        name for name in present if name.startswith(("sev-snp/", "roots/amd/")) and not name.endswith(".txt")
-    }
+    assert listed == {name for name in present if name.startswith(("sev-snp/", "roots/amd/"))}
 
 
 @pytest.mark.parametrize(
     ("file", "sha256"),
     [(entry[field], entry[f"{field}_sha256"]) for entry in EVIDENCE for field in ("report", "leaf")]
-    + [(entry["file"], entry["sha256"]) for entry in REFUSED + ROOTS],
+    + [(entry["file"], entry["sha256"]) for entry in REFUSED + ROOTS + LISTS],
 )
 def test_the_files_are_the_ones_that_were_transcribed(file: str, sha256: str) -> None:
     assert hashlib.sha256(read(file)).hexdigest() == sha256
@@ -191,6 +190,20 @@ def test_the_pinned_roots_are_amds(entry: dict[str, Any]) -> None:
     pinned = next(root for root in AMD_ROOTS if root.product is product)
     assert pinned.sha256 == f"sha256:{entry['root_sha256']}"
     assert pinned.name == entry["root"]
+
+
+@pytest.mark.parametrize("product", list(Product))
+def test_amds_lists(product: Product) -> None:
+    der, expected = amd_crl(product), LISTS[0].get(product)
+    if expected is None:
+        assert der is None
+        return
+    assert der is not None
+    listed = load_crl(der)
+    root = load_certificate(amd_chain(product, SigningKey.VCEK)["root"], "ARK")
+    require_listed_by(listed, root, AMD)
+    assert (listed.this_update, listed.next_update) == (expected["from"], expected["until"])
+    assert sorted(listed.revoked) == expected["revoked"]
 
 
 def test_amd_revoked_the_first_genoa_ask_and_not_todays() -> None:
