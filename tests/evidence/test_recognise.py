@@ -166,6 +166,18 @@ def test_zeros_behind_a_quote_are_no_part_of_it_and_anything_else_is_refused(fol
 
 
 @needs_vectors
+def test_what_begins_as_something_known_is_refused_as_that() -> None:
+    quote = bytearray(bundle_of(COS, None).evidence)
+    quote[4] = 0x55
+    with pytest.raises(Malformed, match="TEE type 0x55"):
+        recognise(bytes(quote))
+    report = bytes.fromhex(read(f"{SWITCH}/report.hex").decode())
+    for broken in (report[:-1], report + b"\0"):
+        with pytest.raises(Malformed, match="NVIDIA report"):
+            recognise(broken)
+
+
+@needs_vectors
 def test_a_dstack_answer() -> None:
     answer = json.loads(read("tdx-eventlogs/dstack-quote-report.json"))
     platform, log = recognise(read("tdx-eventlogs/dstack-quote-report.json")).parts
@@ -308,6 +320,8 @@ def test_evidence_of_confidential_containers() -> None:
         assert isinstance(device, DevicePart)
         assert device.nonce is None
     assert len(recognise(canonical({"primary_evidence": trustee, "additional_evidence": ""})).parts) == 1
+    with pytest.raises(Malformed, match="additional_evidence: expected an object"):
+        recognise(canonical({"primary_evidence": trustee, "additional_evidence": "[]"}))
 
 
 @needs_vectors
@@ -324,6 +338,12 @@ def test_evidence_of_confidential_containers() -> None:
 def test_evidence_of_confidential_containers_that_is_refused(document: dict[str, Any], says: str) -> None:
     with pytest.raises(Malformed, match=says):
         recognise(canonical(document))
+
+
+def test_other_things_that_hold_a_report() -> None:
+    assert recognise(b'{"report": "AAAA"}').unverifiable == "an Azure attestation request"
+    with pytest.raises(Malformed, match="not a form"):
+        recognise(b'{"report": {}}')
 
 
 def test_a_report_field_by_field_is_not_the_bytes_that_were_signed() -> None:
@@ -367,7 +387,7 @@ def test_each_form_of_wrapper(form: str) -> None:
     report = simulated().evidence
     found = recognise(wrappers(report)[form])
     assert same(found, recognise(report))
-    assert "CMW" in found.form
+    assert f"CMW {form.split()[1]}" in found.form
     assert "SEV-SNP" in found.form
 
 
@@ -400,6 +420,9 @@ def test_wrapped_too_many_times() -> None:
         pytest.param(cbor2.dumps([KIND, "text"]), id="a record of text"),
         pytest.param(cbor2.dumps(cbor2.CBORTag(1668576818, 7)), id="a tag on a number"),
         pytest.param(cbor2.dumps({"__cmwc_t": "1.2.3"}), id="an empty collection"),
+        pytest.param(cbor2.dumps({1: cbor2.CBORTag(1668576818, 7)}), id="a collection of a number"),
+        pytest.param(cbor2.dumps([b"\xff", b"", b""]), id="three byte strings"),
+        pytest.param(cbor2.dumps(cbor2.CBORTag(5, simulated().evidence)), id="another tag"),
         pytest.param(cbor2.dumps([KIND, simulated().evidence]) + b"\0", id="more behind it"),
         pytest.param(cbor2.dumps([KIND, simulated().evidence])[:-1], id="cut short"),
         pytest.param(b"\x9f" + cbor2.dumps(KIND) + b"\xff", id="an indefinite length"),
@@ -449,7 +472,8 @@ def test_cose_and_protobuf_by_their_shape_alone() -> None:
     assert recognise(cose({"module_id": "i-1", "pcrs": {0: b"1"}})).unverifiable == "an AWS Nitro attestation document"
     assert recognise(cose({265: "http://arm.com/psa/2.0.0"})).unverifiable == "a PSA attestation token"
     assert recognise(cose({"sub": "somebody"})).unverifiable == "a signed CBOR token (COSE)"
-    for other in (cbor2.dumps([b"", {}, b"\xff", b""]), cbor2.dumps([b"", {}, b"", 7]), cbor2.dumps({"kat": 1})):
+    unsigned = cbor2.dumps([b"", {}, cbor2.dumps({1: 2}), 7])
+    for other in (cbor2.dumps([b"", {}, b"\xff", b""]), unsigned, cbor2.dumps({"kat": 1})):
         with pytest.raises(Malformed):
             recognise(other)
     key = bytes.fromhex("0001000b") + bytes(20)
@@ -457,7 +481,8 @@ def test_cose_and_protobuf_by_their_shape_alone() -> None:
     assert recognise(message).unverifiable == "TPM evidence of go-tpm-tools"
     assert "SEV-SNP" in (recognise(message + b"\x42\x01\x00").unverifiable or "")
     assert "TDX" in (recognise(message + b"\x4a\x01\x00").unverifiable or "")
-    for other in (message[:-1], message + b"\x52\x01\x00", b"\x0a\x02\x00\x02\x12\x01\x00", message + b"\x12\x81"):
+    behind = (b"\x52\x01\x00", b"\x12\x81", b"\x12" + b"\xff" * 6, b"\x10\x01", b"\x12\x05\x00")
+    for other in (message[:-1], b"\x0a\x02\x00\x02\x12\x01\x00", *(message + more for more in behind)):
         with pytest.raises(Malformed):
             recognise(other)
 

@@ -15,7 +15,7 @@ from hermetic.errors import Malformed
 from hermetic.evidence._dcap_enclave import ENCLAVE_REPORT_LENGTH
 from hermetic.evidence._dcap_header import HEADER_LENGTH, INTEL_QE, SGX_TEE, TDX_TEE
 from hermetic.evidence._dcap_td import TD10_LENGTH
-from hermetic.evidence._nvidia_report import MAX_REPORT, NvidiaReport
+from hermetic.evidence._nvidia_report import NvidiaReport
 from hermetic.evidence._protobuf import recognise_protobuf
 from hermetic.evidence._recognise_cbor import recognise_cbor
 from hermetic.evidence._recognise_json import recognise_json
@@ -194,8 +194,7 @@ def _looks_like_quote(data: bytes) -> bool:
 
 
 def _nvidia(data: bytes) -> Recognised:
-    if len(data) <= MAX_REPORT:
-        NvidiaReport.from_bytes(data)
+    NvidiaReport.from_bytes(data)
     return Recognised.of("a report of an NVIDIA device, without its chain", DeviceReportPart(report=data))
 
 
