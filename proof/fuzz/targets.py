@@ -41,7 +41,7 @@ from hermetic.verify.kds import LeafIdentity
 from hermetic.verify.ocsp import load_ocsp
 from hermetic.verify.x509 import load_certificate, load_crl
 from hermetic.wire import FrameReader, canonical, frame, parse_json
-from proof.specimens import all_specimens, kind_of
+from proof.specimens import ASKED, AT, all_specimens, kind_of
 
 _NOW = datetime(2026, 6, 1, tzinfo=UTC)
 _KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -73,7 +73,8 @@ def _bundles() -> list[bytes]:
     bundles = [event_log_support.bundle(event_log_support.ccel(*event_log_support.BOOT))]
     for each in all_specimens():
         if each.evidence in ("quote", "report") and each.tee != "nvidia":
-            endorsements = {k: v for k, v in each.parts.items() if k not in (each.evidence, "asked", "at")}
+            others = (each.evidence, ASKED, AT)
+            endorsements = {k: v for k, v in each.parts.items() if k not in others and kind_of(k) != "log"}
             bundles.append(EvidenceBundle(tee=each.tee, evidence=each.parts[each.evidence], endorsements=endorsements))
     return [canonical(bundle.to_json()) for bundle in bundles[:8]]
 
@@ -345,7 +346,7 @@ def _all() -> tuple[Target, ...]:
 
 
 def _member(name: str) -> bytes:
-    (document,) = _parts("document")
+    document, *_ = _parts("document")
     return canonical(json.loads(document)[name])
 
 

@@ -11,7 +11,7 @@ from hermetic.errors import Malformed
 from vectors import needs_vectors
 
 pytestmark = needs_vectors
-INPUTS = 300
+INPUTS = 150
 
 
 @pytest.mark.parametrize("name", TARGETS)
