@@ -30,6 +30,7 @@ from snp_support import NOW, REPORT_DATA, issue, roots, simulated
 SNP = issue().endorsements
 INTEL = intel_forge.Intel().issue().endorsements
 CRL_PEM = x509.load_der_x509_crl(SNP["crl"]).public_bytes(Encoding.PEM)
+SPACED = SNP["crl"][:-1] + b"\n"
 CHAIN = pem(SNP["intermediate"], SNP["root"])
 RIM = forge.bundle().rims[forge.RIM_NAMES[0]]
 RIM_JSON = json.dumps({"id": "x", "rim": base64.b64encode(RIM).decode(), "sha256": "x"}).encode()
@@ -50,7 +51,9 @@ RIM_JSON = json.dumps({"id": "x", "rim": base64.b64encode(RIM).decode(), "sha256
         ),
         (SNP["crl"], ((Kind.CRL, SNP["crl"]),)),
         (CRL_PEM, ((Kind.CRL, SNP["crl"]),)),
-        (SNP["crl"].hex().encode() + b"\n", ((Kind.CRL, SNP["crl"]),)),
+        (b"\n" + CRL_PEM, ((Kind.CRL, SNP["crl"]),)),
+        (b" " + SNP["crl"].hex().encode() + b"\n", ((Kind.CRL, SNP["crl"]),)),
+        (SPACED, ((Kind.CRL, SPACED),)),
         (forge.all_good()[0], ((Kind.OCSP, forge.all_good()[0]),)),
         (INTEL["tcb_info"] + b"\n", ((Kind.INTEL_JSON, INTEL["tcb_info"]),)),
         (INTEL["qe_identity"], ((Kind.INTEL_JSON, INTEL["qe_identity"]),)),
@@ -63,7 +66,9 @@ RIM_JSON = json.dumps({"id": "x", "rim": base64.b64encode(RIM).decode(), "sha256
         "chain with other line ends",
         "list",
         "list in PEM",
+        "list in PEM after a line",
         "list in hex",
+        "list that ends like a line",
         "OCSP answer",
         "TCB info",
         "QE identity",

@@ -125,6 +125,11 @@ def load_crl(der: bytes) -> RevocationList:
         raise Malformed(f"CRL: not a revocation list that can be read: {reason.message}") from reason
 
 
+def common_name(name: bytes) -> str:
+    """The common name in a name in DER, such as a list's issuer.  Raises Malformed unless there is exactly one."""
+    return _common_name(read_der(name))
+
+
 def extended_uses(certificate: Certificate) -> tuple[str, ...]:
     """What the key is for, by dotted identifier (RFC 5280, 4.2.1.12); none where it does not say.  Raises Malformed."""
     value = certificate.extensions.get(EXTENDED_KEY_USAGE)

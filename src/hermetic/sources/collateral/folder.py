@@ -73,7 +73,8 @@ def recognise(content: bytes) -> tuple[Piece, ...]:
         if text.startswith(b"-----BEGIN CERTIFICATE-----"):
             ders = certificates_from_pem(text)
             return ((Kind.CHAIN, chain_from_pem(text)), *((Kind.CERTIFICATE, der) for der in ders))
-        return _from_der(crl_from_any(text if text.startswith(b"-----") or text.isalnum() else content))
+        # DER has bytes that are not ASCII, and its last one, of a signature, may look like a space.
+        return _from_der(crl_from_any(text) if text.isascii() else content)
     return ()
 
 

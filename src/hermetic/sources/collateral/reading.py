@@ -9,13 +9,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import unquote_to_bytes
 
-from cryptography import x509
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import NameOID
 
 from hermetic.errors import Malformed
 from hermetic.sources.collateral.question import Answer, Period
-from hermetic.verify.x509 import Certificate, load_certificate, load_crl
+from hermetic.verify.x509 import Certificate, common_name, load_certificate, load_crl
 
 __all__ = [
     "certificate_period",
@@ -84,16 +82,17 @@ def certificate_period(*certificates: Certificate) -> Period:
 
 def crl_period(der: bytes, issuer: str) -> Period:
     """When the list of the issuer with this common name holds.  Raises Malformed on any other list."""
-    names, period = _crl(der)
-    if names != (issuer,):
-        raise Malformed(f"expected the list of {issuer}, got that of {', '.join(names)[:200] or 'nobody'}")
-    return period
+    crl = load_crl(der)
+    if (name := common_name(crl.issuer)) != issuer:
+        raise Malformed(f"expected the list of {issuer}, got that of {name[:200]}")
+    return _stated(crl.this_update, crl.next_update)
 
 
 def crl_holds(der: bytes, now: datetime) -> bool:
     """Whether it is a list, and the one to go by at ``now``."""
     try:
-        return _crl(der)[1].covers(now)
+        crl = load_crl(der)
+        return _stated(crl.this_update, crl.next_update).covers(now)
     except Malformed:
         return False
 
@@ -124,16 +123,6 @@ def _stated(first: datetime, last: datetime | None) -> Period:
     if last is None:
         raise Malformed("it does not say until when it holds")
     return Period(first=first, last=last)
-
-
-def _crl(der: bytes) -> tuple[tuple[str, ...], Period]:
-    """Its issuer's common names, and when it holds."""
-    stated = load_crl(der)
-    try:
-        found = x509.load_der_x509_crl(der).issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except (ValueError, TypeError) as error:  # a name that is none
-        raise Malformed("not a revocation list that can be read") from error
-    return tuple(str(name.value) for name in found), _stated(stated.this_update, stated.next_update)
 
 
 def _blocks(pem: bytes, label: bytes) -> tuple[bytes, ...]:
