@@ -17,14 +17,29 @@ _RECORDS = re.compile(r"step|not_performed|_?check|_?member|_?expect|_?flag")
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9-]+)*")
 
 
+_FOLDS = (
+    (re.compile(r"^(gpu|switch|device)\d+\."), ""),
+    (re.compile(r"^nvidia\.(driver|firmware)-rim\.(?=.)"), "rim."),
+    (re.compile(r"(?<=\.authority)-\d+$"), ""),
+    (re.compile(r"(?<=\.)(gpu|switch|device)\d+(?=\.)"), r"\1"),
+)
+
+
+def fold(name: str) -> str:
+    """The name of a check without what only says on which device, for which manifest or about which authority."""
+    for pattern, replacement in _FOLDS:
+        name = pattern.sub(replacement, name)
+    return name
+
+
 def passed() -> dict[str, dict[str, list[str]]]:
     """TEE → check → the specimens that pass it, in order; none for one that was only ever not performed."""
     found: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for each in all_specimens():
         said: Any = each.judge(each.parts)
         for name, outcome in said[-1]:
-            specimens = found[each.tee].setdefault(name, [])
-            if outcome is Outcome.PASS:
+            specimens = found[each.tee].setdefault(fold(name), [])
+            if outcome is Outcome.PASS and each.name not in specimens:
                 specimens.append(each.name)
     return found
 

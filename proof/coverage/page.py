@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from proof import ROOT
 from proof.coverage.campaign import mutants_page
-from proof.coverage.emitted import passed
+from proof.coverage.emitted import fold, passed
 from proof.coverage.refusals import Seen, seen
 from proof.mutants.run import RESULTS
 
@@ -49,7 +49,7 @@ def write() -> int:
 def page(emitted: Mapping[str, Mapping[str, list[str]]], tests: Seen, mutants: Mapping[str, Any] | None) -> str:
     """The text of it."""
     parts = [_INTRODUCTION.format(date=f"{datetime.now(UTC):%Y-%m-%d}", gap=GAP)]
-    refused = (mutants or {}).get("refused", {})
+    refused = {tee: _folded(counts) for tee, counts in (mutants or {}).get("refused", {}).items()}
     for tee, title in _TITLES.items():
         names = _names(tee, emitted, tests)
         rows = (_row(name, emitted.get(tee, {}), tests, refused.get(tee, {})) for name in names)
@@ -69,21 +69,31 @@ def names_on(text: str) -> set[str]:
 
 def _names(tee: str, emitted: Mapping[str, Mapping[str, list[str]]], tests: Seen) -> list[str]:
     """Of one TEE: in the order in which they are made, then those that only tests have seen."""
-    ordered = dict.fromkeys(emitted.get(tee, {}))
-    others = {name for name in {*tests.passed, *tests.refused} if name.startswith(_ALIKE.get(tee, ("\0",)))}
+    foreign = tuple(prefix for other, prefixes in _ALIKE.items() if other != tee for prefix in prefixes)
+    known = _ALIKE.get(tee, ("\0",))
+    ordered = dict.fromkeys(n for n in emitted.get(tee, {}) if n.startswith(known) or not n.startswith(foreign))
+    others = {name for name in {*tests.passed, *tests.refused} if name.startswith(known)}
     return [*ordered, *sorted(others - ordered.keys())]
 
 
 def _row(name: str, on: Mapping[str, list[str]], tests: Seen, mutants: Mapping[str, int]) -> tuple[str, ...]:
     specimens = [each for each in on.get(name, ()) if not each.startswith("simulated/")]
+    nowhere = f"{GAP}: the simulator's only" if on.get(name) else GAP
     recorded = _recorded_refusals().get(name, [])
     return (
         f"`{name}`",
-        _first_of(specimens) or GAP,
+        _first_of(specimens) or nowhere,
         _first_of(recorded) or "–",
-        _test(tests.refused.get(name, ()), tests) or (GAP if not recorded else "the recorded ones"),
+        _test(tests.refused.get(name, ()), tests) or GAP,
         f"{mutants.get(name, 0):,}",
     )
+
+
+def _folded(counts: Mapping[str, int]) -> Mapping[str, int]:
+    folded: Counter[str] = Counter()
+    for name, count in counts.items():
+        folded[fold(name)] += count
+    return folded
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> str:
@@ -102,7 +112,7 @@ def _policy(names: list[str], tests: Seen) -> str:
 def _test(found: Iterable[str], tests: Seen) -> str:
     """The test that sees the fewest other checks refuse, and how many others see this one."""
     counts = _refusals_of(tests)
-    ordered = sorted(found, key=lambda test: (counts.get(test, 0), test))
+    ordered = sorted(found, key=lambda test: (test.startswith("results/"), counts.get(test, 0), test))
     return _first_of([test.replace("::", " ") for test in ordered])
 
 
@@ -128,7 +138,7 @@ def _recorded_refusals() -> dict[str, list[str]]:
         if path.exists():
             for entry in _entries(tomllib.loads(path.read_text(encoding="utf-8"))):
                 if "check" in entry:
-                    found[entry["check"]].append(str(entry.get("file", entry.get("report", "?"))))
+                    found[fold(entry["check"])].append(str(entry.get("file", entry.get("report", "?"))))
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from proof import ROOT
+from proof.coverage.emitted import fold
 
 FOLDERS = ("tests/evidence", "tests/verify", "tests/identity", "tests/policy", "tests/results")
 
@@ -75,9 +76,14 @@ def seen() -> Seen:
         kept = Path(folder) / "seen.json"
         subprocess.run([sys.executable, "-m", "proof.coverage.refusals", str(kept)], check=True, cwd=ROOT)
         found = json.loads(kept.read_text(encoding="utf-8"))
-    return Seen(
-        **{which: {name: tuple(tests) for name, tests in found[which].items()} for which in ("passed", "refused")}
-    )
+    return Seen(passed=_folded(found["passed"]), refused=_folded(found["refused"]))
+
+
+def _folded(found: Mapping[str, list[str]]) -> Mapping[str, tuple[str, ...]]:
+    tests: dict[str, set[str]] = defaultdict(set)
+    for name, names in found.items():
+        tests[fold(name)].update(names)
+    return {name: tuple(sorted(names)) for name, names in sorted(tests.items())}
 
 
 def _main(kept: Path) -> None:
