@@ -97,7 +97,7 @@ def test_the_commands_were_found() -> None:
 def test_the_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for page in (*PAGES, ROOT / "src" / "hermetic" / "cli" / "demo" / "__init__.py"):
-        for target in re.findall(r"(?m)(?:^|`)make ([a-z]+)", page.read_text("utf-8")):
+        for target in re.findall(r"(?m)(?:^|`)make ([a-z-]+)", page.read_text("utf-8")):
             assert re.search(rf"(?m)^{target}:", makefile), f"{page.name}: make {target}"
 
 
