@@ -22,7 +22,9 @@ def mutants_page(mutants: Mapping[str, Any]) -> str:
     rows = [_row(words, [counts[tee][kind] for tee in tees]) for kind, words in WORDS.items()]
     listed = mutants["listed"]
     covered = [f"{_row(name, [listed[tee].get(name, 0) for tee in tees])} {why} |" for name, why in as_rows()]
-    run = f"{mutants['date']} at `{mutants['commit']}`, {mutants['seconds'] / 60:.0f} minutes on {mutants['jobs']} processes{sample}"
+    sample = "" if mutants["every"] == 1 else f", a fixed sample: one of {mutants['every']}"
+    minutes = f"{mutants['seconds'] / 60:.0f} minutes in {mutants['jobs']} processes"
+    run = f"{mutants['date']} at `{mutants['commit']}`, {minutes}{sample}"
     return "\n".join(
         (
             "## Mutants\n",

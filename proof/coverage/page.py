@@ -112,7 +112,7 @@ def _policy(names: list[str], tests: Seen) -> str:
 def _test(found: Iterable[str], tests: Seen) -> str:
     """The test that sees the fewest other checks refuse, and how many others see this one."""
     counts = _refusals_of(tests)
-    ordered = sorted(found, key=lambda test: (test.startswith("results/"), counts.get(test, 0), test))
+    ordered = sorted(found, key=lambda test: (counts.get(test, 0), test))
     return _first_of([test.replace("::", " ") for test in ordered])
 
 

@@ -17,7 +17,7 @@ import pytest
 from proof import ROOT
 from proof.coverage.emitted import fold
 
-FOLDERS = ("tests/evidence", "tests/verify", "tests/identity", "tests/policy", "tests/results")
+FOLDERS = ("tests/evidence", "tests/verify", "tests/identity", "tests/policy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
