@@ -41,8 +41,9 @@ def run(*, tees: Sequence[str], kinds: Sequence[str], every: int, jobs: int, out
     }
     _print(console, summary, failures)
     if output is not None and not failures:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        console.print(f"written: {output.relative_to(ROOT)}")
+        console.print(f"written: {output}")
     return 1 if failures else 0
 
 
