@@ -294,9 +294,20 @@ def test_another_number_of_members() -> None:
     one = (
         CERTIFICATE[: validity + 1] + b"\x0f" + CERTIFICATE[validity + 2 :]
     )  # it ends after the first of the two times
-    for data in (one, b"\x30\x00", b"\x30\x02\x30\x00"):
+    more = b"\x30\x82" + (len(CERTIFICATE) - 2).to_bytes(2) + CERTIFICATE[4:] + b"\x05\x00"
+    for data in (one, more, b"\x30\x00", b"\x30\x02\x30\x00"):
         with pytest.raises(Malformed, match="another number"):
             load_certificate(data, "leaf")
+
+
+@pytest.mark.parametrize("version", ["a000", "a006020102020102"], ids=["none", "two"])
+def test_exactly_one_version(version: str) -> None:
+    length = int.from_bytes(CERTIFICATE[6:8])  # of the signed part, which a head of four bytes precedes
+    body, rest = CERTIFICATE[8 : 8 + length], CERTIFICATE[8 + length :]
+    body = bytes.fromhex(version) + body.removeprefix(bytes.fromhex("a003020102"))
+    whole = b"\x30\x82" + len(body).to_bytes(2) + body + rest
+    with pytest.raises(Malformed, match="another version"):
+        load_certificate(b"\x30\x82" + len(whole).to_bytes(2) + whole, "leaf")
 
 
 def test_what_the_key_is_for() -> None:

@@ -142,7 +142,7 @@ def _take(data: bytes, at: int) -> Node:
         count = length - 0x80
         length = int.from_bytes(head[2 : 2 + count], "big")
         # The shortest form only: a longer one would be a second spelling.  (Count zero, "until a mark", is not DER.)
-        if count not in (1, 2) or len(head) < 2 + count or length < (0x80, 0x100)[count - 1]:
+        if count not in (1, 2) or length < (0x80, 0x100)[count - 1]:
             raise Malformed("DER: a length that is not in its shortest form")
         start += count
     end = start + length
