@@ -196,3 +196,19 @@ def test_long_lists_are_counted_and_short_ones_spelt_out() -> None:
     long = "\n".join(f"{number:032x}" for number in range(9))
     assert outcome(case, loaded(case, long))[1].startswith("one of 9 that the policy lists; ")
     assert outcome(case, loaded(case, case.mine))[1].startswith(f"{case.mine}; ")
+
+
+def test_each_check_names_its_own_file_and_no_other() -> None:
+    tdx, gpu = CASES["tdx"], CASES["nvidia"]
+    text = tdx.text() + gpu.text().replace("list.txt", "gpus.txt")
+    policy = parse(text, files=files({"list.txt": tdx.mine.encode(), "gpus.txt": gpu.mine.encode()}))
+    checks = appraise_platform(tdx.platform, devices(), policy)
+    named = {check.name: check.expected.rpartition("; ")[2].split()[0] for check in checks if "; " in check.expected}
+    assert named == {tdx.check: "list.txt", gpu.check: "gpus.txt"}
+
+
+def test_one_tables_file_is_not_anothers() -> None:
+    tdx, sgx = CASES["tdx"], CASES["sgx"]
+    policy = parse(tdx.text() + sgx.head + f'ppids = ["{sgx.mine}"]\n', files=files({"list.txt": tdx.mine.encode()}))
+    checks = {check.name: check.expected for check in appraise_platform(sgx.platform, (), policy)}
+    assert checks[sgx.check] == sgx.mine

@@ -142,6 +142,20 @@ def test_a_root_has_one_spelling(field: str) -> None:
     assert refusal.value.code == "policy_malformed"
 
 
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        pytest.param("[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param("9" * 5_000, "digits", id="long"),
+        pytest.param('"1"', "version", id="another type"),
+    ],
+)
+def test_a_policy_that_cannot_be_read(number: str, says: str) -> None:
+    with pytest.raises(Misconfigured, match=says) as refusal:
+        PlatformPolicy.parse(f"version = {number}".encode())
+    assert refusal.value.code == "policy_malformed"
+
+
 # What production never says
 
 

@@ -240,7 +240,7 @@ def test_a_truly_signed_document_that_is_no_release(edit: Any) -> None:
         lambda outer: outer.update(extra=1),
         lambda outer: outer.pop("signatures"),
         lambda outer: outer.update(signatures={}),
-        lambda outer: outer.update(signatures=[]),
+        lambda outer: outer.update(signatures=[name_of()]),
         lambda outer: outer.update(document=[]),
         lambda outer: outer["signatures"].update(someone="00" * 64),
         lambda outer: outer["signatures"].update({name_of(2): "00" * 63}),

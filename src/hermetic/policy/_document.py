@@ -27,7 +27,6 @@ Unknown fields refuse, and so does a policy that pins nothing: an empty list nev
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,7 +40,7 @@ from hermetic.policy.reference import ReferenceValues, ReleasePolicy, merge
 from hermetic.policy.sgx import SgxPolicy
 from hermetic.policy.snp import SnpPolicy
 from hermetic.policy.tdx import TdxPolicy
-from hermetic.wire import Digest, canonical, is_digest, sha256_digest
+from hermetic.wire import Digest, canonical, is_digest, parse_toml, sha256_digest
 
 Profile = Literal["production", "development"]
 TABLES = ("workload", "snp", "tdx", "sgx", "nvidia")
@@ -100,8 +99,10 @@ class Document:
 def read_document(data: bytes, *, name: str, files: Files | None) -> Document:
     """Reads the policy in ``data``, and with ``files`` those that it names.  Raises Misconfigured."""
     try:
-        document = msgspec.convert(tomllib.loads(data.decode("utf-8")), _Toml)
-    except (ValueError, RecursionError, msgspec.ValidationError) as error:  # a number too long, tables too deep
+        document = msgspec.convert(parse_toml(data, what=name), _Toml)
+    except Malformed as error:
+        raise Misconfigured(error.message, code="policy_malformed") from error
+    except msgspec.ValidationError as error:
         raise Misconfigured(f"{name}: {error}", code="policy_malformed") from error
     tables: dict[str, Any] = {table: getattr(document, table) for table in TABLES}
     tables, read = read_lists(tables, files)

@@ -229,7 +229,7 @@ def merge(tables: Mapping[str, Any], values: ReferenceValues) -> dict[str, Any]:
     for name, released in values.tables().items():
         policy = tables.get(name)
         stated = {field: listed for field in released.__struct_fields__ if (listed := getattr(released, field))}
-        if policy is None or not stated:
+        if policy is None:
             continue
         joined = {
             field: tuple(dict.fromkeys([*(getattr(policy, field) or ()), *listed])) for field, listed in stated.items()

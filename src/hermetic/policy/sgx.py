@@ -87,12 +87,13 @@ def _attributes(body: EnclaveReport, policy: SgxPolicy) -> Iterator[Check]:
 def _enclave(body: EnclaveReport, policy: SgxPolicy) -> Iterator[Check]:
     # 17. Which enclave it is.
     step = Step(table="sgx", section="DCAP 17: Intel SDM 3D, 38.16")
+    named = [field for field in ("mr_enclaves", "mr_signers") if getattr(policy, field) is not None]
     yield step.check(
         "pinned",
         "The policy says which enclave it wants",
-        policy.mr_enclaves is not None or policy.mr_signers is not None,
+        bool(named),
         "mr_enclaves or mr_signers",
-        "neither" if policy.mr_enclaves is None and policy.mr_signers is None else "stated",
+        " and ".join(named) or "neither",
         "pin sgx.mr_enclaves, or sgx.mr_signers with isv_prod_ids and isv_svn_min",
     )
     pinned = (

@@ -211,7 +211,7 @@ def _events(events: MeasuredEvents | None, policy: TdxPolicy) -> Iterator[Check]
         yield step.check(
             "key-provider",
             "Its keys come from a provider that we want",
-            said.key_provider in {provider.encode() for provider in policy.key_providers},
+            said.key_provider in [provider.encode() for provider in policy.key_providers],
             one_of(policy.key_providers),
             (said.key_provider or b"not stated").decode("utf-8", "backslashreplace"),
             "collect the event log, and pin what it says",
