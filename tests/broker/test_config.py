@@ -77,6 +77,8 @@ def test_an_absolute_path_stays(tmp_path: Path) -> None:
         ('policy = "policy.toml"', "", "policy"),
         ('policy = "policy.toml"', 'policy = "policy.toml"\nfront_doors = []', "front_doors"),
         ("[[resources]]", "[[resources", "line"),
+        pytest.param("port = 0", "port = " + "[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param("port = 0", "port = " + "9" * 5_000, "digits", id="long"),
     ],
 )
 def test_anything_else_is_refused_by_name(tmp_path: Path, old: str, new: str, named: str) -> None:

@@ -81,6 +81,8 @@ def test_where_the_configuration_lies_does_not_matter_and_further_words_do(tmp_p
         ("key = ", "kye = ", "key"),
         ("[model]", "[[model]]", "model"),
         ("[broker]", "[broker", "line"),
+        pytest.param("[broker]", "deep = " + "[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param("[broker]", "long = " + "9" * 5_000, "digits", id="long"),
     ],
 )
 def test_a_configuration_that_does_not_say_what_is_measured_is_refused(old: str, new: str, reason: str) -> None:

@@ -59,6 +59,8 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
         (("digests = ", "digests = [] #"), r"api_keys: no API key.*open = true"),
         (("digests = ", "open = true\ndigests = "), "api_keys: .*useless"),
         (("[api_keys]", "[api_keys"), "line 14"),
+        (("port = 0", "port = " + "[" * 100_000), r"s\.toml: nested too deeply"),
+        (("port = 0", "port = " + "9" * 5_000), r"s\.toml: .*digits"),
     ],
 )
 def test_every_slip_is_named(change: tuple[str, str], said: str) -> None:

@@ -20,6 +20,7 @@ from hermetic.wire import (
     is_digest,
     parse_json,
     parse_object,
+    parse_toml,
     sha256_digest,
     transcript,
     unhex,
@@ -75,6 +76,24 @@ def test_json_has_a_limit_and_a_shape() -> None:
         parse_json(b"[1,2,3]", limit=4)
     with pytest.raises(Malformed, match="object"):
         parse_object("[]")
+
+
+def test_toml_keeps_its_types() -> None:
+    assert parse_toml(b'a = 1\nb.c = [1.5, true, "\xc3\xa9"]\n') == {"a": 1, "b": {"c": [1.5, True, "\u00e9"]}}
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        pytest.param(b"a = 1\na = 2\n", "line 2", id="twice"),
+        pytest.param(b'a = "\xff"', "utf-8", id="not UTF-8"),
+        pytest.param(b"a = " + b"[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param(b"a = " + b"9" * 5_000, "digits", id="long"),
+    ],
+)
+def test_toml_that_cannot_be_read_refuses(data: bytes, says: str) -> None:
+    with pytest.raises(Malformed, match=f"^x.toml: .*{says}"):
+        parse_toml(data, what="x.toml")
 
 
 def test_what_has_no_canonical_form_refuses() -> None:

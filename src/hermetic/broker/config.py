@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import enum
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +29,7 @@ import msgspec
 
 from hermetic.errors import Malformed, Misconfigured
 from hermetic.identity import parse_ed25519
+from hermetic.wire import parse_toml
 
 __all__ = ["BrokerConfig", "Limits", "Listen", "ResourceClass", "ResourceConfig", "load_config"]
 
@@ -108,10 +108,13 @@ def load_config(path: Path | str) -> BrokerConfig:
     """Reads ``broker.toml``.  Raises Misconfigured naming the field that is wrong."""
     path = Path(path).absolute()
     try:
-        config = msgspec.convert(tomllib.loads(path.read_text("utf-8")), BrokerConfig, dec_hook=_path, strict=True)
+        tables = parse_toml(path.read_bytes(), what=str(path))
+        config = msgspec.convert(tables, BrokerConfig, dec_hook=_path, strict=True)
     except OSError as error:
         raise Misconfigured(f"cannot read {path}: {error.strerror}", code="config_unreadable") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except Malformed as error:
+        raise Misconfigured(error.message, code="config_malformed") from error
+    except msgspec.ValidationError as error:
         raise Misconfigured(f"{path}: {error}", code="config_malformed") from error
     _check(config, path)
     return msgspec.structs.replace(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,12 +51,9 @@ def sign(file: Path, keys: tuple[Path, ...]) -> None:
     """
     from hermetic.cli._keys import read_owner_key
     from hermetic.policy import ReferenceValues, SignedReferenceValues
+    from hermetic.wire import parse_toml
 
-    try:
-        value = tomllib.loads(read_file(file).decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"{file}: {error}") from error
-    values = ReferenceValues.convert(value, what=str(file))
+    values = ReferenceValues.convert(parse_toml(read_file(file), what=str(file)), what=str(file))
     _write(SignedReferenceValues.sign(values, *map(read_owner_key, keys)))
 
 

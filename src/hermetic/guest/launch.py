@@ -5,19 +5,18 @@ Nothing is started here, so an owner can read and pin beforehand what a launch w
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from hermetic.errors import Misconfigured
+from hermetic.errors import Malformed, Misconfigured
 from hermetic.guest.installation import Installation
 from hermetic.guest.program import measure_program
 from hermetic.guest.tree import Tree
 from hermetic.identity import LaunchDocument, MeasuredModel
-from hermetic.wire import Digest, sha256_digest
+from hermetic.wire import Digest, parse_toml, sha256_digest
 
 __all__ = ["EXTRA", "LaunchPlan", "describe_config", "measure", "plan_launch", "split_command"]
 
@@ -78,8 +77,10 @@ def describe_config(data: bytes, *, program_digest: Digest, argv: tuple[str, ...
     the configuration does not say what is measured; what else it says is for the server to judge.
     """
     try:
-        said = msgspec.convert(tomllib.loads(data.decode("utf-8")), _Measured, strict=True)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        said = msgspec.convert(parse_toml(data, what=name), _Measured, strict=True)
+    except Malformed as error:
+        raise Misconfigured(error.message, code="config_malformed") from None
+    except msgspec.ValidationError as error:
         raise Misconfigured(f"{name}: {error}", code="config_malformed") from None
     document = LaunchDocument(
         service=said.service,

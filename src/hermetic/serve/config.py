@@ -30,7 +30,6 @@ Unknown fields refuse.  The digest of the file's exact bytes is in the launch do
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -40,7 +39,7 @@ import msgspec
 from hermetic.errors import Malformed, Misconfigured
 from hermetic.identity import parse_ed25519
 from hermetic.serve.credentials import ApiKeys
-from hermetic.wire import Digest, is_digest, sha256_digest
+from hermetic.wire import Digest, is_digest, parse_toml, sha256_digest
 
 __all__ = [
     "ApiKeysConfig",
@@ -153,12 +152,12 @@ def load_config(path: Path | str) -> tuple[ServerConfig, Digest]:
 def parse_config(data: bytes, *, folder: Path, name: str) -> ServerConfig:
     """Like :func:`load_config`, from the bytes that were measured.  Paths are taken from ``folder``."""
     try:
-        text = data.decode("utf-8")
-        config = msgspec.convert(tomllib.loads(text), ServerConfig, dec_hook=_path, strict=True)
+        config = msgspec.convert(parse_toml(data, what=name), ServerConfig, dec_hook=_path, strict=True)
+    except Malformed as error:
+        raise Misconfigured(error.message, code="config_malformed") from None
     except msgspec.ValidationError as error:
-        raise Misconfigured(f"{name}{_line(text, str(error))}: {error}", code="config_malformed") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{name}: {error}", code="config_malformed") from None
+        line = _line(data.decode("utf-8"), str(error))
+        raise Misconfigured(f"{name}{line}: {error}", code="config_malformed") from None
     _check(config, name)
     model = msgspec.structs.replace(config.model, bundle=folder / config.model.bundle)
     return msgspec.structs.replace(config, model=model)
