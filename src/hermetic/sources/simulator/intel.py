@@ -139,7 +139,9 @@ def _body(
     if tee == TDX and isinstance(platform, TdxPlatform):
         return platform.version, platform.report(report_data=report_data, launch_digest=launch_digest)
     if tee == SGX and isinstance(platform, SgxPlatform):
-        return platform.version, platform.report(report_data=report_data, config_id=launch_digest.ljust(_CONFIG_ID, b"\0"))
+        return platform.version, platform.report(
+            report_data=report_data, config_id=launch_digest.ljust(_CONFIG_ID, b"\0")
+        )
     raise Misconfigured(f"the simulated Intel has no {tee} of a {type(platform).__name__}")
 
 
