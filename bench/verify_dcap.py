@@ -22,11 +22,11 @@ from typing import Any
 import dcap_qvl
 
 from hermetic.evidence import TDX, EvidenceBundle
+from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.verify import INTEL_ROOTS, verify
 from hermetic.verify._dcap_collateral import _require_signed
 from hermetic.verify.chain import require_issued, require_listed_by
 from hermetic.verify.intel_collateral import load_qe_identity, load_tcb_info
-from hermetic.verify.x509 import load_certificate, load_crl
 
 VECTORS = Path(os.environ.get("HERMETIC_VECTORS", Path(__file__).resolve().parents[2] / "shared" / "vectors"))
 FOLDER = VECTORS / "attestation" / "tdx" / "v5-90c06f000000-go-tdx-guest-cf77a6"

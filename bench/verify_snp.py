@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from hermetic.evidence import EvidenceBundle, SnpReport
+from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.sources.simulator.amd import SimulatedAmd
 from hermetic.verify import simulated_root, verify
 from hermetic.verify.chain import require_issued, require_listed_by
-from hermetic.verify.x509 import load_certificate, load_crl
 
 NOW = datetime(2026, 2, 3, 12, 0, tzinfo=UTC)
 _REMEMBERING = (load_certificate, load_crl, require_issued, require_listed_by)

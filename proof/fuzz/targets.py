@@ -19,6 +19,7 @@ from hermetic.errors import Malformed
 from hermetic.evidence import Composite, DstackLog, EventLog, EvidenceBundle, SgxQuote, SnpReport, TdxQuote
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport, certificates_from_pem, nvat_evidence
 from hermetic.evidence.recognise import recognise
+from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.identity import AttestationReport, Keyset, LaunchDocument
 from hermetic.ledger.checkpoint import parse_checkpoint
 from hermetic.ledger.envelope import ReceiptFile
@@ -39,7 +40,6 @@ from hermetic.verify.intel_collateral import load_qe_identity, load_tcb_info
 from hermetic.verify.intel_pck import PckIdentity
 from hermetic.verify.kds import LeafIdentity
 from hermetic.verify.ocsp import load_ocsp
-from hermetic.verify.x509 import load_certificate, load_crl
 from hermetic.wire import FrameReader, canonical, frame, parse_json
 from proof.specimens import ASKED, AT, all_specimens, kind_of
 

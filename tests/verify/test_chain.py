@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from hermetic.errors import NotAuthentic
+from hermetic.evidence.x509 import Certificate, RevocationList, load_certificate, load_crl
 from hermetic.verify import AMD_ROOTS, Root
 from hermetic.verify._algorithms import ECDSA_P256, ECDSA_P384, RSA_4096_PSS
 from hermetic.verify.chain import (
@@ -33,7 +34,6 @@ from hermetic.verify.chain import (
     require_valid,
 )
 from hermetic.verify.roots import names_of
-from hermetic.verify.x509 import Certificate, RevocationList, load_certificate, load_crl
 from snp_support import NOW, issue, keys, simulated
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)

@@ -14,6 +14,7 @@ import pytest
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote, parse_evidence
+from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.policy import PlatformPolicy, appraise_platform
 from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, IntelClaims, Outcome, TcbStatus, verify
 from hermetic.verify._algorithms import ECDSA_P256
@@ -21,7 +22,6 @@ from hermetic.verify._dcap_chain import PckChain
 from hermetic.verify._dcap_pem import certificates_from_pem
 from hermetic.verify.chain import INTEL_PLATFORM, require_current, require_listed_by
 from hermetic.verify.intel_collateral import load_qe_identity, load_tcb_info
-from hermetic.verify.x509 import load_certificate, load_crl
 from intel_support import RECORDED, bundle_of, endorsed
 from vectors import needs_vectors
 

@@ -26,12 +26,12 @@ from hermetic.evidence import (
     TdxQuote,
     parse_evidence,
 )
+from hermetic.evidence.x509 import load_certificate
 from hermetic.verify import INTEL_ROOTS, IntelClaims, Outcome, TcbStatus, simulated_root, verify
 from hermetic.verify._checks import Check, Checklist
 from hermetic.verify._dcap_collateral import Collateral
 from hermetic.verify._dcap_opinion import check_opinion
 from hermetic.verify.chain import INTEL_PLATFORM, require_issued
-from hermetic.verify.x509 import load_certificate
 from intel_forge import (
     CA,
     DAY,

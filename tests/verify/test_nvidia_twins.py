@@ -18,6 +18,7 @@ from cryptography.x509 import ocsp
 import nvidia_forge
 from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
 from hermetic.evidence.nvidia import DeviceBundle, FeatureMode
+from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Outcome
 from hermetic.verify._nvidia_dice import leaf_fwid
 from hermetic.verify.chain import NVIDIA, require_listed_by
@@ -29,7 +30,6 @@ from hermetic.verify.nvidia import (
     simulated_nvidia_roots,
     verify_device,
 )
-from hermetic.verify.x509 import load_certificate, load_crl
 from hermetic.wire import sha256_digest
 from nvidia_forge import (
     DEVICE,

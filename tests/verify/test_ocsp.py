@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermetic.errors import Malformed, NotAuthentic
+from hermetic.evidence.x509 import Certificate, load_certificate
 from hermetic.verify.ocsp import is_about, load_ocsp, require_good
-from hermetic.verify.x509 import Certificate, load_certificate
 from nvidia_forge import NOW, Entry, Template, answer, certify, device_chain, responder
 from nvidia_support import flipped
 

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import serialization
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import SEV_SNP, EvidenceBundle, Product, SigningKey
+from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.policy.snp import SnpPolicy, appraise_snp
 from hermetic.verify import AMD_ROOTS, Outcome, SnpClaims, verify
 from hermetic.verify.chain import AMD, require_listed_by
-from hermetic.verify.x509 import load_certificate, load_crl
 from snp_support import NOW, RECORDED, amd_chain, amd_crl, endorsed, issue, recorded, roots, simulated
 from vectors import needs_vectors
 

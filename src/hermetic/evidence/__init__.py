@@ -2,7 +2,7 @@
 
 One module for each kind of evidence (``snp``, ``tdx``, ``sgx``, ``nvidia``; later ``nitro``, ``tpm``, ``azure``,
 ``cca``); ``bundle``: how evidence and its endorsements travel together; ``composite``: a platform and its devices;
-``recognise`` and ``assemble``: from files of any shape to those.
+``x509``: certificates and revocation lists; ``recognise`` and ``assemble``: from files of any shape to those.
 """
 
 from hermetic.evidence._dcap_header import QuoteHeader

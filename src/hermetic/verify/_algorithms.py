@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from hermetic.errors import NotAuthentic
-from hermetic.verify.x509 import PublicKey
+from hermetic.evidence.x509 import PublicKey
 
 
 class Algorithm(Protocol):

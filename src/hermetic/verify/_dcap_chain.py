@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hermetic.errors import NotAuthentic
+from hermetic.evidence.x509 import Certificate, RevocationList, load_certificate, load_crl
 from hermetic.verify._checks import Checklist
 from hermetic.verify._dcap_pem import certificates_from_pem
 from hermetic.verify.chain import (
@@ -22,7 +23,6 @@ from hermetic.verify.chain import (
 )
 from hermetic.verify.intel_pck import PckIdentity
 from hermetic.verify.roots import Root, names_of
-from hermetic.verify.x509 import Certificate, RevocationList, load_certificate, load_crl
 
 _SECTION_CHAIN, _SECTION_REVOKED = "DCAP 2: Intel DCAP, 4.1.2.4.1 to 4", "DCAP 7: Intel DCAP, 4.1.2.4.5 to 7"
 

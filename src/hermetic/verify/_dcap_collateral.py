@@ -7,12 +7,12 @@ from datetime import datetime
 from functools import lru_cache
 
 from hermetic.errors import NotAuthentic
+from hermetic.evidence.x509 import Certificate
 from hermetic.verify._algorithms import ECDSA_P256
 from hermetic.verify._checks import Checklist
 from hermetic.verify._dcap_chain import PckChain, pair_from_pem
 from hermetic.verify.chain import INTEL_COLLATERAL, require_issued, require_leaf, require_same, require_valid
 from hermetic.verify.intel_collateral import QeIdentity, Signed, TcbInfo, load_qe_identity, load_tcb_info
-from hermetic.verify.x509 import Certificate
 
 _SECTION, _SECTION_MATCH = "DCAP 5: Intel PCS, v4", "DCAP 6: Intel DCAP, 4.1.2.4.9 and 10"
 _REMEMBERED = 64

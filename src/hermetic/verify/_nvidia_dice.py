@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hermetic.errors import Malformed
-from hermetic.verify._der import OCTETS, SEQUENCE, Node, context, read_der
+from hermetic.evidence._der import OCTETS, SEQUENCE, Node, context, read_der
 
 _COMPOSITE = "2.23.133.5.4.1"
 _TCB_INFO = "2.23.133.5.4.1.1"

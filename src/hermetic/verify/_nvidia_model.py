@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from hermetic.errors import NotAuthentic
 from hermetic.evidence.nvidia import NvidiaReport
-from hermetic.verify.x509 import Certificate
+from hermetic.evidence.x509 import Certificate
 
 
 class Architecture(StrEnum):

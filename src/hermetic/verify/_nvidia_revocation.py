@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hermetic.errors import NotAuthentic
+from hermetic.evidence.x509 import Certificate, RevocationList, load_crl
 from hermetic.verify._checks import Checklist
 from hermetic.verify.chain import NVIDIA, require_current, require_listed_by, require_unrevoked
 from hermetic.verify.ocsp import OcspAnswer, is_about, load_ocsp, require_good
-from hermetic.verify.x509 import Certificate, RevocationList, load_crl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,9 @@ from itertools import pairwise
 from typing import Literal
 
 from hermetic.errors import NotAuthentic
+from hermetic.evidence.x509 import Certificate, RevocationList, Signed
 from hermetic.verify._algorithms import ECDSA_P256, ECDSA_P384, RSA_4096_PSS, Algorithm
 from hermetic.verify.roots import Root
-from hermetic.verify.x509 import Certificate, RevocationList, Signed
 
 _REMEMBERED = 512
 

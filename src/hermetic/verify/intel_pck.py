@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hermetic.errors import Malformed
-from hermetic.verify._der import ENUMERATED, INTEGER, OCTETS, Node, read_der
+from hermetic.evidence._der import ENUMERATED, INTEGER, OCTETS, Node, read_der
 
 SGX_EXTENSION = "1.2.840.113741.1.13.1"
 _PPID, _TCB, _PCEID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION = (f"{SGX_EXTENSION}.{n}" for n in range(1, 8))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hermetic.errors import Malformed
 from hermetic.evidence import Product, Tcb
-from hermetic.verify._der import IA5, read_der
+from hermetic.evidence._der import IA5, read_der
 
 _AMD = "1.3.6.1.4.1.3704.1."
 _STRUCT_VERSION, _PRODUCT, _HWID, _CSP_ID = (f"{_AMD}{n}" for n in (1, 2, 4, 5))

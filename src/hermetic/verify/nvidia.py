@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 
 from hermetic.errors import Misconfigured, NotAuthentic
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
+from hermetic.evidence.x509 import Certificate, load_certificate
 from hermetic.verify._algorithms import ECDSA_P384
 from hermetic.verify._checks import Checklist
 from hermetic.verify._nvidia_claims import DeviceClaims
@@ -31,7 +32,6 @@ from hermetic.verify._nvidia_revocation import Revocation, check_revocation
 from hermetic.verify.chain import NVIDIA, require_chain, require_pinned, require_valid
 from hermetic.verify.rim import RimClaims, verify_rim
 from hermetic.verify.roots import NVIDIA_ROOTS, NvidiaRoots, Root, names_of, simulated_nvidia_roots
-from hermetic.verify.x509 import Certificate, load_certificate
 
 __all__ = [
     "NVIDIA_ROOTS",

@@ -12,8 +12,8 @@ from dataclasses import replace
 from hermetic.errors import Malformed, NotAuthentic
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
 from hermetic.evidence.parts import ManifestPart
+from hermetic.evidence.x509 import load_certificate
 from hermetic.verify._nvidia_model import model_of, rim_names
-from hermetic.verify.x509 import load_certificate
 
 __all__ = ["fit_manifests"]
 

@@ -19,8 +19,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hermetic.errors import Malformed, NotAuthentic
+from hermetic.evidence.x509 import Certificate, extended_uses, load_certificate
 from hermetic.verify.chain import NVIDIA, require_issued, require_valid
-from hermetic.verify.x509 import Certificate, extended_uses, load_certificate
 
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
 _REMEMBERED = 64
@@ -154,7 +154,7 @@ def _require_delegate(responder: Certificate, issuer: Certificate) -> None:
 
 
 def _require_whole_bits(der: bytes, signature: bytes) -> None:
-    """The signature is a whole number of bytes, as in :mod:`hermetic.verify.x509`: no signature covers that count."""
+    """The signature is a whole number of bytes, as in :mod:`hermetic.evidence.x509`: no signature covers that count."""
     length = len(signature) + 1
     size = (
         bytes((length,)) if length < 0x80 else bytes((0x81, length)) if length < 0x100 else b"\x82" + length.to_bytes(2)

@@ -16,6 +16,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from hermetic.errors import NotAuthentic
+from hermetic.evidence.x509 import Certificate, load_certificate
 from hermetic.verify._algorithms import ECDSA_P384
 from hermetic.verify._checks import Check, Checklist
 from hermetic.verify._nvidia_manifest import GoldenMeasurement, Manifest, read_manifest
@@ -23,7 +24,6 @@ from hermetic.verify._nvidia_revocation import Revocation, check_revocation
 from hermetic.verify._nvidia_xml import SignedXml, read_signed_xml
 from hermetic.verify.chain import NVIDIA, require_chain, require_pinned, require_valid
 from hermetic.verify.roots import Root, names_of
-from hermetic.verify.x509 import Certificate, load_certificate
 
 __all__ = ["GoldenMeasurement", "Manifest", "Revocation", "RimClaims", "read_rim", "verify_rim"]
 

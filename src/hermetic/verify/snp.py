@@ -20,6 +20,7 @@ from datetime import datetime
 from hermetic.errors import NotAuthentic
 from hermetic.evidence import SEV_SNP, EvidenceBundle, Product, SigningKey, SnpReport
 from hermetic.evidence.snp import SIGNED_LENGTH
+from hermetic.evidence.x509 import Certificate, RevocationList, load_certificate, load_crl
 from hermetic.verify._algorithms import ECDSA_P384
 from hermetic.verify._checks import Checklist
 from hermetic.verify._claims import SnpClaims
@@ -36,7 +37,6 @@ from hermetic.verify.chain import (
 )
 from hermetic.verify.kds import LeafIdentity
 from hermetic.verify.roots import Root, names_of
-from hermetic.verify.x509 import Certificate, RevocationList, load_certificate, load_crl
 
 _LEAF_NAME = {SigningKey.VCEK: "SEV-VCEK", SigningKey.VLEK: "SEV-VLEK"}
 _INTERMEDIATE_NAME = {SigningKey.VCEK: "SEV-", SigningKey.VLEK: "SEV-VLEK-"}

@@ -11,12 +11,12 @@ from functools import partial
 
 from hermetic.errors import Malformed, Misconfigured
 from hermetic.evidence import EvidenceBundle, Product, SigningKey, SnpReport, Tcb
+from hermetic.evidence.x509 import load_certificate
 from hermetic.sources.collateral.question import Answer, Kind, Parts, Period, Question, Request
 from hermetic.sources.collateral.reading import certificate_period, certificates_from_pem, crl_from_any, crl_period
 from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Wanted
 from hermetic.verify.kds import LeafIdentity
-from hermetic.verify.x509 import load_certificate
 
 __all__ = ["amd_wanted", "vcek_url"]
 

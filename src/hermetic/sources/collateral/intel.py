@@ -15,6 +15,7 @@ from functools import partial
 
 from hermetic.errors import Malformed
 from hermetic.evidence import TDX, EvidenceBundle, SgxQuote, TdxQuote
+from hermetic.evidence.x509 import load_certificate
 from hermetic.sources.collateral.question import Answer, Kind, Parts, Period, Question, Request
 from hermetic.sources.collateral.reading import (
     certificates_from_pem,
@@ -28,7 +29,6 @@ from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Wanted
 from hermetic.verify.intel_collateral import load_qe_identity, load_tcb_info
 from hermetic.verify.intel_pck import PckIdentity
-from hermetic.verify.x509 import load_certificate
 
 __all__ = ["intel_wanted"]
 

@@ -22,6 +22,7 @@ from cryptography.x509 import ocsp
 
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
+from hermetic.evidence.x509 import Certificate, load_certificate, load_crl
 from hermetic.sources.collateral.question import Answer, Kind, Parts, Period, Question, Request
 from hermetic.sources.collateral.reading import certificate_period, crl_holds, ocsp_period
 from hermetic.sources.collateral.services import Services
@@ -29,7 +30,6 @@ from hermetic.sources.collateral.supply import Wanted
 from hermetic.verify.nvidia import model_of, rim_names
 from hermetic.verify.ocsp import is_about, load_ocsp
 from hermetic.verify.rim import read_rim
-from hermetic.verify.x509 import Certificate, load_certificate, load_crl
 from hermetic.wire import b64decode, parse_object, sha256
 
 __all__ = ["manifests_wanted", "statuses_wanted", "without_outdated"]

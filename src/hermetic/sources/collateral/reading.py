@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 from cryptography.x509 import ocsp
 
 from hermetic.errors import Malformed
+from hermetic.evidence.x509 import Certificate, common_name, load_certificate, load_crl
 from hermetic.sources.collateral.question import Answer, Period
-from hermetic.verify.x509 import Certificate, common_name, load_certificate, load_crl
 
 __all__ = [
     "certificate_period",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermetic.errors import Malformed
-from hermetic.verify._der import BITS, INTEGER, OID, SEQUENCE, TIME, UTC_TIME, Node, read_der
+from hermetic.evidence._der import BITS, INTEGER, OID, SEQUENCE, TIME, UTC_TIME, Node, read_der
 
 
 def der(tag: int, content: bytes) -> bytes:

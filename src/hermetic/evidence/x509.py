@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hermetic.errors import Malformed
-from hermetic.verify._der import OCTETS, SEQUENCE, SET, TIME, UTC_TIME, Node, context, read_der
+from hermetic.evidence._der import OCTETS, SEQUENCE, SET, TIME, UTC_TIME, Node, context, read_der
 from hermetic.wire import Digest, sha256_digest
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey

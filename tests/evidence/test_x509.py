@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hermetic.errors import Malformed
-from hermetic.verify.x509 import Certificate, RevocationList, extended_uses, load_certificate, load_crl
+from hermetic.evidence.x509 import Certificate, RevocationList, extended_uses, load_certificate, load_crl
 from nvidia_forge import device_chain, revocation_list
 from snp_support import NOW, RECORDED, amd_crl, issue
 from vectors import needs_vectors
@@ -157,7 +157,7 @@ def test_every_recorded_certificate_is_read_as_another_library_reads_it() -> Non
 
 @needs_vectors
 def test_every_recorded_list_is_read_as_another_library_reads_it() -> None:
-    text = (Path(__file__).parent / "expect_intel.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "verify" / "expect_intel.toml").read_text(encoding="utf-8")
     entries = [entry for entry in tomllib.loads(text)["collateral"] if entry["reader"] == "crl"]
     lists = [(RECORDED / entry["file"]).read_bytes() for entry in entries]
     lists += [der for product in ("Milan", "Genoa") if (der := amd_crl(product)) is not None]
