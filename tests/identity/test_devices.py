@@ -204,6 +204,12 @@ def test_one_simulated_part_makes_the_whole_simulated() -> None:
     assert not verified(report(), roots=(platform_root,), device_roots=genuine).simulated
 
 
+def test_devices_endorsements_are_dated_too() -> None:
+    claims = verified(report())
+    assert set(claims.dates) == {*claims.platform.dates, *claims.devices[0].dates, *claims.devices[1].dates}
+    assert set(claims.devices[0].dates) - set(claims.platform.dates)
+
+
 def test_without_the_vendors_word_on_revocation_it_was_not_performed() -> None:
     whole = report()
     document = replace(whole, devices=tuple(replace(device, ocsp=()) for device in whole.devices))

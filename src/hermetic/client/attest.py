@@ -76,7 +76,7 @@ class Verifier:
         except NotAuthentic as error:
             raise _explain_simulation(error, self) from error
         if not claims.simulated:  # a simulator signs any date it likes
-            self.clock.observe(claims.platform.dates)
+            self.clock.observe(claims.dates)
         return claims
 
     def accept(self, answer: bytes, *, nonce: bytes) -> Accepted:

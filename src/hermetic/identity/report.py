@@ -129,6 +129,11 @@ class Claims:
         return self.platform.simulated or any(device.simulated for device in self.devices)
 
     @property
+    def dates(self) -> tuple[datetime, ...]:
+        """Those of authentic endorsements, of devices too: no honest clock is earlier, where nothing is simulated."""
+        return (*self.platform.dates, *(date for device in self.devices for date in device.dates))
+
+    @property
     def device_link(self) -> DeviceLink | None:
         """What ties the devices to the CPU; None without devices."""
         return DeviceLink.SOFTWARE if self.devices else None
