@@ -65,6 +65,14 @@ def first_level(status: str) -> Change:
     return lambda tcb, qe: tcb["tcbLevels"][0].update(tcbStatus=status)
 
 
+def module_level(place: int, status: str) -> Change:
+    return lambda tcb, qe: tcb["tdxModuleIdentities"][0]["tcbLevels"][place].update(tcbStatus=status)
+
+
+def enclave_level(status: str) -> Change:
+    return lambda tcb, qe: qe["tcbLevels"][0].update(tcbStatus=status)
+
+
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
@@ -99,17 +107,16 @@ def test_levels(made: Intel, expected: tuple[str, list[str]]) -> None:
         pytest.param(intel(tee=SGX, platform=2), id="SGX below every level"),
         pytest.param(intel(change=first_level("Revoked")), id="a revoked platform"),
         pytest.param(intel(tee=SGX, change=first_level("Revoked")), id="a revoked platform of SGX"),
-        pytest.param(
-            intel(change=lambda tcb, qe: tcb["tdxModuleIdentities"][0]["tcbLevels"][0].update(tcbStatus="Revoked")),
-            id="a revoked module",
-        ),
-        pytest.param(
-            intel(change=lambda tcb, qe: qe["tcbLevels"][0].update(tcbStatus="Revoked")), id="a revoked enclave"
-        ),
+        pytest.param(intel(change=module_level(0, "Revoked")), id="a revoked module"),
+        pytest.param(intel(change=enclave_level("Revoked")), id="a revoked enclave"),
         pytest.param(
             intel(launched=svn(7, microcode=4), change=first_level("Revoked")),
             id="a platform whose best level is revoked, under a module of a lower one",
         ),
+        pytest.param(intel(running=svn(3)), id="below every level is the module that runs it"),
+        pytest.param(intel(running=svn(7, microcode=2)), id="below every level is the microcode that runs it"),
+        pytest.param(intel(running=svn(7, 2)), id="Intel does not know the module that runs it"),
+        pytest.param(intel(running=svn(4), change=module_level(1, "Revoked")), id="a revoked module runs it"),
     ],
 )
 def test_no_level_and_revoked_are_no_claims(made: Intel) -> None:
@@ -142,6 +149,15 @@ def test_every_status_of_a_level_converges() -> None:
     assert LIFTED.keys() | {str(status) for status in derived} == {str(status) for status in Status}
 
 
+@pytest.mark.parametrize("status", sorted(LIFTED.keys() - {UP, OUT}))
+def test_a_status_that_only_platforms_have_is_no_modules_and_no_enclaves(status: str) -> None:
+    for change in (module_level(0, status), enclave_level(status)):
+        with pytest.raises(NotAuthentic) as refused:
+            verified(intel(change=change))
+        assert refused.value.code == "dcap.tcb"
+    assert judged(intel(change=module_level(1, status))) == (UP, [])
+
+
 RELAUNCH = "TDRelaunchAdvised"
 
 
@@ -160,6 +176,17 @@ RELAUNCH = "TDRelaunchAdvised"
         pytest.param(intel(launched=svn(4), running=svn(7), platform=4), OUT, id="the platform is outdated"),
         pytest.param(intel(launched=svn(7), running=svn(9)), UP, id="nothing is outdated"),
         pytest.param(
+            intel(launched=svn(7), running=svn(4)), UP, id="an outdated module runs what a current one launched"
+        ),
+        pytest.param(
+            intel(launched=svn(7, microcode=4), running=svn(7)), RELAUNCH, id="only the microcode was outdated"
+        ),
+        pytest.param(intel(launched=svn(4, 0), running=svn(7)), RELAUNCH, id="one without a major version launched it"),
+        pytest.param(intel(change=module_level(0, OUT)), OUT, id="the best module there is, and that is outdated"),
+        pytest.param(
+            intel(launched=svn(4), running=svn(7), change=module_level(0, OUT)), OUT, id="no module is current"
+        ),
+        pytest.param(
             intel(launched=svn(4), running=svn(7), change=first_level("ConfigurationNeeded")),
             "TDRelaunchAdvisedConfigurationNeeded",
             id="and the platform has to be configured",
@@ -173,12 +200,6 @@ RELAUNCH = "TDRelaunchAdvised"
 )
 def test_a_relaunch_is_advised_only_where_it_helps(made: Intel, status: str) -> None:
     assert judged(made)[0] == status
-
-
-def test_a_running_module_that_intel_does_not_know_is_refused() -> None:
-    with pytest.raises(NotAuthentic) as refused:
-        verified(intel(launched=svn(4), running=svn(7, 2)))
-    assert refused.value.code == "dcap.tcb"
 
 
 def test_the_date_is_that_of_the_oldest_part() -> None:

@@ -67,7 +67,7 @@ _FLAGS = (
 
 def appraise_intel(claims: IntelClaims, policy: IntelPolicy, table: str) -> Iterator[Check]:
     """The checks of DCAP 14 and 15, under the name of ``table``."""
-    yield from _firmware(claims.tcb, policy, Step(table=table, section="DCAP 14: Intel DCAP, 4.1.2.4.17"))
+    yield from _firmware(claims.tcb, policy, Step(table=table, section="DCAP 14: Intel DCAP, 4.1.2.5"))
     step = Step(table=table, section="DCAP 15: Intel SGX PCK Certificate profile, 1.3.5")
     yield from _platform(claims.pck, policy, step)
 

@@ -166,7 +166,7 @@ def _evaluate(
     with checks.step(
         "dcap.tcb",
         "The firmware reaches a level that Intel vouches for",
-        section="DCAP 10: Intel DCAP, 4.1.2.4.17",
+        section="DCAP 10: Intel DCAP, 4.1.2.5",
         expected=f"one of {len(tcb_info.tcb_levels)} levels of FMSPC {pck.fmspc.hex()}, not revoked",
         fix="the machine's operator has to update its firmware",
     ):

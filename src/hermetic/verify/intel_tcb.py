@@ -1,10 +1,11 @@
-"""How Intel judges a platform's firmware: levels matched, then converged (Intel DCAP library, 4.1.2.4.17).
+"""How Intel judges a platform's firmware: levels matched, then converged (Intel DCAP library, 4.1.2.5).
 
     1. platform   the first level that the PCK certificate and, for TDX, the module's versions reach
     2. module     TDX with a major version: the first level of that version's identity
     3. enclave    the first level that the quoting enclave reaches
-    4. converge   what is outdated or revoked in 2 or 3 makes the whole so; a domain that was launched by an outdated
-                  module and runs on a current one is only advised to relaunch
+    4. converge   what is outdated or revoked in 2 or 3 makes the whole so
+    5. relaunch   TDX 1.5: the same once more for the module that runs the domain now; where what launched the domain is
+                  outdated and what runs it is not, a relaunch is advised
 
 The result is a claim: which statuses and advisories are acceptable is for a policy to say.  Revoked is not: Intel no
 longer vouches for what such a platform signs, so it ends the verification.
@@ -13,8 +14,9 @@ longer vouches for what such a platform signs, so it ends the verification.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from hermetic.errors import NotAuthentic
@@ -33,10 +35,8 @@ from hermetic.verify.intel_pck import PckIdentity
 _OUTDATED_AS = {
     TcbStatus.UP_TO_DATE: TcbStatus.OUT_OF_DATE,
     TcbStatus.SW_HARDENING_NEEDED: TcbStatus.OUT_OF_DATE,
-    TcbStatus.TD_RELAUNCH_ADVISED: TcbStatus.OUT_OF_DATE,
     TcbStatus.CONFIGURATION_NEEDED: TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
     TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED: TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
-    TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED: TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
 }
 _CONFIGURATION = frozenset(
     {
@@ -46,6 +46,7 @@ _CONFIGURATION = frozenset(
     }
 )
 _OUT_OF_DATE = frozenset({TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED})
+_OF_A_PART = frozenset({TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE, TcbStatus.REVOKED})
 _L = TypeVar("_L", bound=Level)
 _VERSION, _MAJOR, _MICROCODE = 0, 1, 2  # bytes of TEE_TCB_SVN
 
@@ -67,7 +68,8 @@ class Judgement:
 class TcbEvaluation:
     """What Intel says of the platform as a whole, and of its parts.
 
-    ``advisories`` are those of all parts, sorted.  ``module`` is None for SGX and for modules without a major version.
+    All but the advice to relaunch is about what launched the domain.  ``advisories`` are those of all parts, sorted.
+    ``module`` is None for SGX and for modules without a major version.
     ``evaluation_numbers`` tell which of Intel's editions were used: of the TCB info, and of the QE identity.
     """
 
@@ -112,25 +114,37 @@ def evaluate(
     tcb_info: TcbInfo, qe_identity: QeIdentity, pck: PckIdentity, qe_svn: int, tdx: TdxVersions | None
 ) -> TcbEvaluation:
     """The evaluation of a platform; ``tdx`` is None for SGX.  Raises NotAuthentic for no level, and for Revoked."""
+    judge = partial(_judge, tcb_info, qe_identity, pck, qe_svn)
+    launched = judge(None if tdx is None else tdx.launched)
+    if tdx is None or tdx.running is None:
+        return launched
+    # 5. The module that runs the domain by now is judged as the one that launched it was.
+    running = judge(tdx.running)
+    if launched.status not in _OUT_OF_DATE or running.status in _OUT_OF_DATE:
+        return launched
+    configuration = {launched.status, running.status} & _CONFIGURATION
+    advised = TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED if configuration else TcbStatus.TD_RELAUNCH_ADVISED
+    return replace(launched, status=advised)
+
+
+def _judge(
+    tcb_info: TcbInfo, qe_identity: QeIdentity, pck: PckIdentity, qe_svn: int, svn: bytes | None
+) -> TcbEvaluation:
+    """The evaluation under the TDX module of version ``svn`` (TEE_TCB_SVN), or of an SGX platform."""
     # 1. to 3. The levels that each part reaches.
     reached = [level for level in tcb_info.tcb_levels if _reaches(pck, level)]
     sgx = _first(reached, "the platform reaches")
-    platform = sgx if tdx is None else _first((level for level in reached if _runs(tdx, level)), "the module reaches")
-    module = None if tdx is None else _module_level(tcb_info, tdx.launched)
+    platform = sgx if svn is None else _first((level for level in reached if _runs(svn, level)), "the module reaches")
+    module = None if svn is None else _module_level(tcb_info, svn)
     enclave = _isv_level(qe_identity.tcb_levels, qe_svn, "the quoting enclave reaches")
-    parts = [part for part in (sgx, platform, module, enclave) if part is not None]
-    if any(part.status is TcbStatus.REVOKED for part in parts):
+    judged = [part for part in (platform, module, enclave) if part is not None]
+    if any(part.status is TcbStatus.REVOKED for part in (sgx, *judged)):
         raise NotAuthentic("a level that Intel revoked")
 
     # 4. One status for all.
     status = platform.status
-    if module is not None:
-        status = _converge(status, module.status)
-    if tdx is not None and module is not None and _relaunch_helps(tcb_info, tdx, (sgx, module, enclave), status):
-        configuration = {sgx.status, status} & _CONFIGURATION
-        status = TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED if configuration else TcbStatus.TD_RELAUNCH_ADVISED
-    status = _converge(status, enclave.status)
-    judged = [part for part in (platform, module, enclave) if part is not None]
+    if any(part.status is TcbStatus.OUT_OF_DATE for part in judged):
+        status = _OUTDATED_AS.get(status, status)
     return TcbEvaluation(
         status=status,
         advisories=tuple(sorted({advisory for part in judged for advisory in part.advisory_ids})),
@@ -147,16 +161,16 @@ def _reaches(pck: PckIdentity, level: PlatformLevel) -> bool:
     return pck.pce_svn >= level.tcb.pcesvn and all(mine >= wanted.svn for mine, wanted in components)
 
 
-def _runs(tdx: TdxVersions, level: PlatformLevel) -> bool:
-    """Whether the module that launched the domain is of this level.
+def _runs(svn: bytes, level: PlatformLevel) -> bool:
+    """Whether the module of this version is of this level.
 
     With a major version, bytes 0 and 1 are that version's own affair and judged by its identity.
     """
     wanted = level.tcb.tdxtcbcomponents
     if wanted is None:
         raise NotAuthentic("TCB info for TDX with a level that says nothing of TDX")
-    first = _MICROCODE if tdx.launched[_MAJOR] else _VERSION
-    return all(tdx.launched[index] >= wanted[index].svn for index in range(first, 16))
+    first = _MICROCODE if svn[_MAJOR] else _VERSION
+    return all(svn[index] >= wanted[index].svn for index in range(first, 16))
 
 
 def _module_level(tcb_info: TcbInfo, svn: bytes) -> IsvLevel | None:
@@ -167,37 +181,11 @@ def _module_level(tcb_info: TcbInfo, svn: bytes) -> IsvLevel | None:
 
 
 def _isv_level(levels: tuple[IsvLevel, ...], svn: int, what: str) -> IsvLevel:
-    return _first((level for level in levels if svn >= level.tcb.isvsvn), what)
-
-
-def _converge(status: TcbStatus, part: TcbStatus) -> TcbStatus:
-    """What a part's status makes of the whole: OutOfDate makes it so and leaves the rest as it is."""
-    return _OUTDATED_AS.get(status, status) if part in _OUT_OF_DATE else status
-
-
-def _relaunch_helps(tcb_info: TcbInfo, tdx: TdxVersions, parts: tuple[Level, Level, Level], status: TcbStatus) -> bool:
-    """Whether nothing is outdated but the module that launched the domain, and another one runs it by now."""
-    sgx, module, enclave = parts
-    return (
-        tdx.running is not None
-        and status in _OUT_OF_DATE
-        and module.status is TcbStatus.OUT_OF_DATE
-        and sgx.status not in _OUT_OF_DATE
-        and enclave.status not in _OUT_OF_DATE
-        and _current(tcb_info, tdx.running)
-    )
-
-
-def _current(tcb_info: TcbInfo, svn: bytes) -> bool:
-    """Whether the module that runs the domain now, and its microcode, are of the best level there is."""
-    best = tcb_info.tcb_levels[0].tcb.tdxtcbcomponents
-    if best is None:
-        raise NotAuthentic("TCB info for TDX with a level that says nothing of TDX")
-    identity = module_of(tcb_info, svn)
-    newest = best[_VERSION].svn
-    if isinstance(identity, TdxModuleIdentity):
-        newest = identity.tcb_levels[0].tcb.isvsvn
-    return svn[_VERSION] >= newest and svn[_MICROCODE] >= best[_MICROCODE].svn
+    """Raises NotAuthentic also for a status that no module or enclave has: what it would mean, Intel does not say."""
+    level = _first((level for level in levels if svn >= level.tcb.isvsvn), what)
+    if level.status not in _OF_A_PART:
+        raise NotAuthentic(f"a level that {what} is {level.status}, which only a platform can be")
+    return level
 
 
 def _first(levels: Iterable[_L], what: str) -> _L:
