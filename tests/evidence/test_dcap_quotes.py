@@ -265,6 +265,23 @@ def test_malformed(quote: TdxQuote | SgxQuote, offset: int, value: bytes) -> Non
         type(quote).from_bytes(bytes(data))
 
 
+@pytest.mark.parametrize("version", [3, 4])
+def test_nothing_follows_the_certification_data(version: int) -> None:
+    whole = SIGNATURE.to_bytes(version=version)
+    assert QuoteSignature.from_bytes(whole, version=version) == SIGNATURE
+    with pytest.raises(Malformed, match="1 bytes more than it says"):
+        QuoteSignature.from_bytes(whole + b"\0", version=version)
+
+
+@pytest.mark.parametrize("report", [REPORT, TD_REPORT, TDX_QUOTE_4.body], ids=["SGX", "TDX 1.5", "TDX 1.0"])
+def test_a_report_has_its_size(report: EnclaveReport | TdReport) -> None:
+    whole = report.to_bytes()
+    assert type(report).from_bytes(whole) == report
+    for other in (whole[:-1], whole + b"\0"):
+        with pytest.raises(Malformed, match="bytes, got"):
+            type(report).from_bytes(other)
+
+
 @pytest.mark.parametrize(
     "make",
     [
