@@ -31,6 +31,11 @@ def test_a_policy_with_a_workload_judges_platforms_too() -> None:
     assert PlatformPolicy.parse(text) == Policy.parse(text).platform
 
 
+def test_a_policy_for_platforms_remembers_that_its_file_says_what_may_run() -> None:
+    assert PlatformPolicy.parse(policy_text().encode()).has_workload is True
+    assert parse(SNP).has_workload is False
+
+
 def test_a_policy_for_platforms_alone_is_none_for_workloads() -> None:
     text = f'version = 1\nprofile = "development"\n{SNP}'.encode()
     assert isinstance(parse_any(text), PlatformPolicy)

@@ -95,6 +95,10 @@ class Document:
     log_keys: tuple[str, ...]
     max_keyset_hours: int
 
+    @property
+    def has_workload(self) -> bool:
+        return self.workload is not None
+
 
 def read_document(data: bytes, *, name: str, files: Files | None) -> Document:
     """Reads the policy in ``data``, and with ``files`` those that it names.  Raises Misconfigured."""

@@ -27,6 +27,9 @@ class PlatformPolicy:
     There is a table for each TEE that is wanted; the others are None, and what they would judge is refused.  ``digest``
     is the SHA-256 of the exact file, so that ``sha256sum policy.toml`` shows the same; where the policy names other
     ``files`` it covers those too.  ``release`` holds what somebody else signed, already part of the tables.
+
+    ``has_workload`` is whether the file also says what may run.  Nothing here judges that, so whoever appraises a
+    platform alone by such a policy has to say that it was left out.
     """
 
     digest: Digest
@@ -38,6 +41,7 @@ class PlatformPolicy:
     release: ReferenceValues | None = None
     files: tuple[PolicyFile, ...] = ()
     simulated_root: str | None = None
+    has_workload: bool = False
 
     @classmethod
     def load(cls, path: Path | str) -> PlatformPolicy:
