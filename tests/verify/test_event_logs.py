@@ -341,6 +341,16 @@ def test_secure_boot_is_the_firmware_s_word_only() -> None:
     assert boot(replace(END_OF_FIRMWARE, type=IPL, data=b"nothing"), on).secure_boot is None
 
 
+@pytest.mark.parametrize("off", [b"\0", b""], ids=["zero", "absent"])
+def test_a_host_cannot_have_secure_boot_measured_on_beside_the_true_word(off: bytes) -> None:
+    """Tables that the host writes are measured there too: these read as a variable, and the true one as a blob."""
+    forged, true = secure_boot(b"\1"), replace(secure_boot(off), type=0x8000000A, data=b"a table")
+    assert boot(forged, END_OF_FIRMWARE, true).secure_boot is True  # whatever comes later is not the firmware's
+    for events in ((forged, true), (true, forged)):
+        with pytest.raises(NotAuthentic, match="under another name"):
+            boot(*events, END_OF_FIRMWARE)
+
+
 def test_the_keys_of_secure_boot() -> None:
     keys = {
         name: event(0, VARIABLE, variable(name, b"key", vendor=vendor))

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.verify import Outcome
+from hermetic.verify._nvidia_xml import MAX_ATTRIBUTES, MAX_NAMESPACES
 from hermetic.verify.nvidia import NVIDIA_ROOTS
 from hermetic.verify.rim import RimClaims, verify_rim
 from nvidia_forge import (
@@ -43,6 +44,7 @@ pytestmark = [
 
 GOOD = DRIVER.content()
 SIGNED = sign_rim(DRIVER).decode()
+XMLNS = SIGNED.count("xmlns")
 SIGNATURE = signature_of(GOOD, signer_chain())
 EVIL = replace(DRIVER, golden={7: (b"e" * 48,)}).content()
 END = "</SoftwareIdentity>"
@@ -260,6 +262,19 @@ def test_an_endless_document_and_a_deep_one() -> None:
     assert "at most" in refusal(SIGNED + " " * 262144).message
     deep = "<a>" * 20000 + "</a>" * 20000
     assert isinstance(refusal(SIGNED.replace("<Payload>", "<Payload>" + deep)), Malformed)
+
+
+def test_namespaces_and_attributes_that_cost_much() -> None:
+    """Canonical form sorts attributes, and looks for every namespace at every element."""
+
+    def filled(declared: int, attributes: int) -> str:
+        names = "".join(f' xmlns:n{number}="urn:{number}"' for number in range(declared - XMLNS))
+        more = "".join(f' a{number}=""' for number in range(attributes))
+        return SIGNED.replace("<Payload>", f"<Payload><a{names}{more}/>", 1)
+
+    assert "not a measurement" in refusal(filled(MAX_NAMESPACES, MAX_ATTRIBUTES)).message
+    assert "namespaces" in refusal(filled(MAX_NAMESPACES + 1, 0)).message
+    assert "attributes" in refusal(filled(XMLNS, MAX_ATTRIBUTES + 1)).message
 
 
 # The content

@@ -3,6 +3,10 @@
 Its digests are measured; types and data are not.  So secure boot and its keys are read from events whose digest is that
 of their whole data, which names the variable, and from before the first *digest* of a separator in RTMR0: until then
 only the firmware can have extended it.  RTMR2 has no such mark, so what is read there is the loader's word.
+
+The firmware also measures, before that separator, what the host hands it (tables, blobs), so a host can have the bytes
+of any variable measured and call the true one something else.  Secure boot that was off has one of two digests, and
+under whatever name one of them stands, it was not on.  Keys have no such mark: they are as good as a pinned RTMR0.
 """
 
 from __future__ import annotations
@@ -26,6 +30,12 @@ _VARIABLE = struct.Struct("<16sQQ")
 _GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c").bytes_le
 _IMAGE_SECURITY = UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f").bytes_le
 _SECURE_BOOT = "SecureBoot"
+_OFF = {
+    TcgAlgorithm.SHA384.digest(
+        _VARIABLE.pack(_GLOBAL, len(_SECURE_BOOT), len(value)) + _SECURE_BOOT.encode("utf-16-le") + value
+    )
+    for value in (b"", b"\0")
+}
 _VARIABLES = {
     (_GLOBAL, _SECURE_BOOT),
     (_GLOBAL, "PK"),
@@ -61,9 +71,11 @@ class BootEvent:
 def boot_claims(events: tuple[BootEvent, ...]) -> dict[str, Any]:
     """The members of :class:`MeasuredEvents` that a boot log tells.  It has been replayed.
 
-    Raises NotAuthentic where a variable is measured twice before the separator, or secure boot is neither on nor off.
+    Raises NotAuthentic where a variable is measured twice before the separator, or secure boot is neither on nor off,
+    or both.
     """
-    variables = _variables(event for event in events if event.register == _FIRMWARE)
+    firmware = _before_separator(event for event in events if event.register == _FIRMWARE)
+    variables = _variables(firmware)
     loader = _loader([event for event in events if event.register == _LOADER])
     claims: dict[str, Any] = {"loader": loader} if loader != LoaderEvents() else {}
     if _SECURE_BOOT in variables:
@@ -71,16 +83,26 @@ def boot_claims(events: tuple[BootEvent, ...]) -> dict[str, Any]:
         if value not in (b"", b"\0", b"\1"):
             raise NotAuthentic("the measured variable SecureBoot is neither on nor off")
         claims["secure_boot"] = value == b"\1"
+        if claims["secure_boot"] and any(event.digest in _OFF for event in firmware):
+            raise NotAuthentic("the variable SecureBoot was measured on, and off under another name")
     keys = MappingProxyType({name: event.digest for name, event in variables.items()})
     return {**claims, "secure_boot_keys": keys}
 
 
-def _variables(firmware: Iterable[BootEvent]) -> dict[str, BootEvent]:
-    """Those of secure boot, before the first separator; none where no separator ends what the firmware said."""
-    found: dict[str, BootEvent] = {}
+def _before_separator(firmware: Iterable[BootEvent]) -> tuple[BootEvent, ...]:
+    """What the firmware measured; nothing where no separator ends it, because then nobody knows who spoke."""
+    said: list[BootEvent] = []
     for event in firmware:
         if event.digest == _SEPARATOR:
-            return found
+            return tuple(said)
+        said.append(event)
+    return ()
+
+
+def _variables(firmware: Iterable[BootEvent]) -> dict[str, BootEvent]:
+    """Those of secure boot."""
+    found: dict[str, BootEvent] = {}
+    for event in firmware:
         if event.type != EV_EFI_VARIABLE_DRIVER_CONFIG or not event.covers(event.data):
             continue
         vendor, name, _ = _variable(event.data)
@@ -88,7 +110,7 @@ def _variables(firmware: Iterable[BootEvent]) -> dict[str, BootEvent]:
             if name in found:
                 raise NotAuthentic(f"the variable {name} was measured twice before the separator")
             found[name] = event
-    return {}
+    return found
 
 
 def _variable(data: bytes) -> tuple[bytes, str, bytes]:
