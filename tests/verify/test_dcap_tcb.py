@@ -176,9 +176,6 @@ RELAUNCH = "TDRelaunchAdvised"
         pytest.param(intel(launched=svn(4), running=svn(7), platform=4), OUT, id="the platform is outdated"),
         pytest.param(intel(launched=svn(7), running=svn(9)), UP, id="nothing is outdated"),
         pytest.param(
-            intel(launched=svn(7), running=svn(4)), UP, id="an outdated module runs what a current one launched"
-        ),
-        pytest.param(
             intel(launched=svn(7, microcode=4), running=svn(7)), RELAUNCH, id="only the microcode was outdated"
         ),
         pytest.param(intel(launched=svn(4, 0), running=svn(7)), RELAUNCH, id="one without a major version launched it"),
@@ -200,6 +197,13 @@ RELAUNCH = "TDRelaunchAdvised"
 )
 def test_a_relaunch_is_advised_only_where_it_helps(made: Intel, status: str) -> None:
     assert judged(made)[0] == status
+
+
+@pytest.mark.parametrize("running", [svn(4), svn(7, microcode=4)], ids=["module", "microcode"])
+def test_what_runs_a_domain_counts_as_much_as_what_launched_it(running: bytes) -> None:
+    with pytest.raises(NotAuthentic, match="out of date runs what a current one launched") as refused:
+        verified(intel(launched=svn(7), running=running))
+    assert refused.value.code == "dcap.tcb"
 
 
 def test_the_date_is_that_of_the_oldest_part() -> None:

@@ -120,7 +120,12 @@ def evaluate(
         return launched
     # 5. The module that runs the domain by now is judged as the one that launched it was.
     running = judge(tdx.running)
-    if launched.status not in _OUT_OF_DATE or running.status in _OUT_OF_DATE:
+    if launched.status not in _OUT_OF_DATE:
+        if running.status in _OUT_OF_DATE:
+            # Intel's library would judge the module that launched it.  No update leads there, so somebody did.
+            raise NotAuthentic("a module that is out of date runs what a current one launched")
+        return launched
+    if running.status in _OUT_OF_DATE:
         return launched
     configuration = {launched.status, running.status} & _CONFIGURATION
     advised = TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED if configuration else TcbStatus.TD_RELAUNCH_ADVISED
