@@ -20,8 +20,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from hermetic.evidence.nvidia import DeviceBundle, certificates_from_pem
-from hermetic.verify import chain, ocsp, rim, x509
+from hermetic.evidence import x509
+from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.evidence.pem import certificates_from_pem
+from hermetic.verify import chain, ocsp, rim
 from hermetic.verify.nvidia import NVIDIA_ROOTS, verify_device
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

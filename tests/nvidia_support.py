@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hermetic.evidence.nvidia import DeviceBundle, certificates_from_pem, nvat_evidence
+from hermetic.evidence.nvidia import DeviceBundle, nvat_evidence
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.verify.nvidia import NVIDIA_ROOTS, DeviceClaims, verify_device
 from vectors import ROOT
 

@@ -17,7 +17,8 @@ from hermetic.channel import ehbp
 from hermetic.channel.strict._frames import Direction, FrameOpener, FrameSealer
 from hermetic.errors import Malformed
 from hermetic.evidence import Composite, DstackLog, EventLog, EvidenceBundle, SgxQuote, SnpReport, TdxQuote
-from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport, certificates_from_pem, nvat_evidence
+from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport, nvat_evidence
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.evidence.recognise import recognise
 from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.identity import AttestationReport, Keyset, LaunchDocument
@@ -33,7 +34,7 @@ from hermetic.seal.age.header import parse_header
 from hermetic.seal.manifest import parse_manifest
 from hermetic.seal.version import SignedVersion
 from hermetic.sources.certificate_table import read_certificate_table
-from hermetic.verify._dcap_pem import certificates_from_pem as pck_chain
+from hermetic.verify._dcap_pem import exact_chain
 from hermetic.verify._nvidia_manifest import read_manifest
 from hermetic.verify._nvidia_xml import read_signed_xml
 from hermetic.verify.intel_collateral import load_qe_identity, load_tcb_info
@@ -109,7 +110,7 @@ def _manifest(data: bytes) -> object:
 
 def _pck_certificates() -> list[bytes]:
     chains = [TdxQuote.from_bytes(quote).signature.pck_chain for quote in _parts("quote", tee="tdx")]
-    return [pck_chain(chain, "chain")[0] for chain in chains]
+    return [exact_chain(chain, "chain")[0] for chain in chains]
 
 
 def _frames(data: bytes) -> object:
@@ -300,8 +301,8 @@ def _all() -> tuple[Target, ...]:
         "pck-extensions": (_pck, _pck_certificates),
         "revocation-list": (load_crl, lambda: (*_parts("crl"), *_parts("root_crl"))),
         "ocsp": (load_ocsp, partial(_parts, "ocsp")),
-        "device-pem": (certificates_from_pem, partial(_parts, "tcb_info_chain")),
-        "pck-pem": (partial(pck_chain, what="fuzzed"), partial(_parts, "tcb_info_chain")),
+        "pem": (certificates_from_pem, partial(_parts, "tcb_info_chain")),
+        "pck-pem": (partial(exact_chain, what="fuzzed"), partial(_parts, "tcb_info_chain")),
         "tcb-info": (load_tcb_info, partial(_parts, "tcb_info")),
         "qe-identity": (load_qe_identity, partial(_parts, "qe_identity")),
         "ccel": (EventLog.from_bytes, _boot_logs),

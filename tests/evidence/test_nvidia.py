@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import random
 import struct
 from collections.abc import Callable
 
@@ -21,7 +19,6 @@ from hermetic.evidence.nvidia import (
     OpaqueData,
     OpaqueField,
     OpaqueType,
-    certificates_from_pem,
     nvat_evidence,
 )
 from vectors import ROOT, needs_vectors
@@ -115,25 +112,31 @@ def test_nvidias_own_evidence_files(name: str, mode: FeatureMode | None, switche
     assert len(set(said.opaque.switch_pdis)) == switches
 
 
-NVAT = {"arch": "HOPPER", "nonce": "00" * 32, "evidence": "AAAA", "certificate": "AAAA"}
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {},
-        [],
-        [[]],
-        [NVAT] * 65,
-        [{**NVAT, "arch": "AMPERE"}],
-        [{**NVAT, "evidence": None}],
-        [{**NVAT, "certificate": "AAAA"}],
-        [{**NVAT, "nonce": "00"}],
-    ],
-)
-def test_evidence_files_that_are_refused(value: object) -> None:
+@pytest.mark.parametrize("value", [7, {}, [], [[]]], ids=["a number", "an object", "nothing", "a list in a list"])
+def test_files_that_hold_no_entries(value: object) -> None:
     with pytest.raises(Malformed):
         nvat_evidence(value)
+
+
+@needs_vectors
+@pytest.mark.parametrize(
+    "changed",
+    [{"arch": "AMPERE"}, {"evidence": None}, {"certificate": "AAAA"}, {"nonce": "00"}],
+    ids=["arch", "evidence", "certificate", "nonce"],
+)
+def test_entries_that_are_refused(changed: dict[str, object]) -> None:
+    (entry,) = json.loads((NVIDIA / "json" / "hopper_evidence.json").read_text())
+    assert len(nvat_evidence([entry])) == 1
+    with pytest.raises(Malformed):
+        nvat_evidence([entry | changed])
+
+
+@needs_vectors
+def test_a_file_has_at_most_64_entries() -> None:
+    entries = json.loads((NVIDIA / "json" / "hopper_evidence.json").read_text())
+    assert len(nvat_evidence(entries * 64)) == 64
+    with pytest.raises(Malformed, match="1 to 64"):
+        nvat_evidence(entries * 65)
 
 
 # Exactness
@@ -368,19 +371,3 @@ def test_json_that_is_no_bundle(value: object) -> None:
 def test_a_bundle_is_bounded(parts: dict[str, object]) -> None:
     with pytest.raises(Malformed, match="at most"):
         DeviceBundle(**({"evidence": b"", "certificates": ()} | parts))  # type: ignore[arg-type]
-
-
-def test_pem_that_is_none() -> None:
-    with pytest.raises(Malformed):
-        certificates_from_pem(random.Random(1).randbytes(100))
-
-
-@needs_vectors
-def test_a_certificate_of_a_version_that_does_not_exist() -> None:
-    """The library below has an error of its own for it, which is no ValueError."""
-    der = certificates_from_pem((NVIDIA / "hopper-580.159.03" / "chain.pem").read_bytes())[0]
-    version_3 = bytes.fromhex("a003020102")
-    assert version_3 in der
-    body = base64.encodebytes(der.replace(version_3, bytes.fromhex("a003020112"), 1))
-    with pytest.raises(Malformed, match="not PEM"):
-        certificates_from_pem(b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n")

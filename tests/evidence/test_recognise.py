@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -275,8 +276,12 @@ def test_pem_keeps_its_order_and_ignores_what_stands_between() -> None:
     ("text", "says"),
     [
         pytest.param(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "a private key", id="a key"),
-        pytest.param(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read", id="not one"),
-        pytest.param(b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "cannot be read", id="not a list"),
+        pytest.param(
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a certificate", id="not one"
+        ),
+        pytest.param(
+            b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "not a revocation list", id="not a list"
+        ),
         pytest.param(b"-----BEGIN CERTIFICATE-----\nAAAA\n", "no whole block", id="cut short"),
         pytest.param(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n", "not base64", id="not base64"),
     ],
@@ -320,6 +325,10 @@ def test_evidence_of_confidential_containers() -> None:
         assert isinstance(device, DevicePart)
         assert device.nonce is None
     assert len(recognise(canonical({"primary_evidence": trustee, "additional_evidence": ""})).parts) == 1
+    entries = devices["device_evidence_list"]
+    assert len(recognise(canonical({"device_evidence_list": entries * 32})).parts) == 32
+    with pytest.raises(Malformed, match="a list of 1 to 32"):
+        recognise(canonical({"device_evidence_list": entries * 33}))
     with pytest.raises(Malformed, match="additional_evidence: expected an object"):
         recognise(canonical({"primary_evidence": trustee, "additional_evidence": "[]"}))
 
@@ -391,6 +400,26 @@ def test_each_form_of_wrapper(form: str) -> None:
     assert "SEV-SNP" in found.form
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda kind, content: ["no media type", content], id="a label of another kind"),
+        pytest.param(lambda kind, content: [7, content], id="a number for a label"),
+        pytest.param(lambda kind, content: [kind, 7], id="a number for content"),
+        pytest.param(lambda kind, content: [kind, content, "4"], id="an indicator in text"),
+        pytest.param(lambda kind, content: [kind, content, True], id="an indicator that is true"),
+        pytest.param(lambda kind, content: [kind, content, 4, 4], id="four elements"),
+        pytest.param(lambda kind, content: [kind], id="one element"),
+    ],
+)
+def test_lists_that_are_no_record(change: Callable[[str, str], list[object]]) -> None:
+    content = b64url(simulated().evidence)
+    assert recognise(canonical([KIND, content, 4]))
+    for document in (change(KIND, content), {"cpu": change(KIND, content)}):
+        with pytest.raises(Malformed, match="not a form"):
+            recognise(canonical(document))
+
+
 @pytest.mark.parametrize("form", wrappers(b""))
 def test_a_wrapper_around_nothing_known(form: str) -> None:
     with pytest.raises(Malformed):
@@ -435,6 +464,29 @@ def test_wrapped_too_many_times() -> None:
 def test_cbor_that_is_no_wrapper(data: bytes) -> None:
     with pytest.raises(Malformed):
         recognise(data)
+
+
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [
+        pytest.param(cbor2.CBORTag(5, KIND.encode()), "not a form", id="another tag"),
+        pytest.param([KIND], "not a form", id="one element"),
+        pytest.param([KIND, b"", 4, 4], "not a form", id="four elements"),
+        pytest.param([KIND, "text"], "not a form", id="text"),
+        pytest.param(cbor2.CBORTag(1668576818, 7), "expected byte strings", id="a tag on a number"),
+    ],
+)
+def test_maps_that_are_no_collection(member: object, says: str) -> None:
+    good = cbor2.CBORTag(1668576818, simulated().evidence)
+    assert same(recognise(cbor2.dumps({1: good})), recognise(simulated().evidence))
+    with pytest.raises(Malformed, match=says):
+        recognise(cbor2.dumps({1: good, 2: member}))
+
+
+def test_text_in_cbor_is_utf_8() -> None:
+    assert decode(b"\x62\xc3\xa9") == "\u00e9"
+    with pytest.raises(Malformed, match="not UTF-8"):
+        decode(b"\x62\xc3\x28")
 
 
 def test_cbor_is_read_to_a_depth_and_a_number_of_items() -> None:

@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hermetic.errors import Malformed
-from hermetic.evidence.x509 import Certificate, RevocationList, extended_uses, load_certificate, load_crl
+from hermetic.evidence.x509 import Certificate, RevocationList, extended_uses, load_certificate, load_crl, name_in_words
 from nvidia_forge import device_chain, revocation_list
 from snp_support import NOW, RECORDED, amd_crl, issue
 from vectors import needs_vectors
@@ -115,6 +115,7 @@ def described(read: Certificate) -> dict[str, Any]:
         "constraints": constraints and (constraints.authority, constraints.path_length, constraints.critical),
         "usage": usage and (usage.statements, usage.certificates, usage.lists),
         "extensions": set(read.extensions),
+        "whole": read.der,
         "signed": (read.signed.data, read.signed.signature),
     }
 
@@ -136,6 +137,7 @@ def described_by_another(der: bytes) -> dict[str, Any]:
         "constraints": constraints and (constraints.value.ca, constraints.value.path_length, constraints.critical),
         "usage": usage and (usage.value.digital_signature, usage.value.key_cert_sign, usage.value.crl_sign),
         "extensions": set(extensions),
+        "whole": der,
         "signed": (read.tbs_certificate_bytes, read.signature),
     }
 
@@ -150,7 +152,9 @@ def test_every_recorded_certificate_is_read_as_another_library_reads_it() -> Non
             with pytest.raises(Malformed):
                 load_certificate(der, path)
             continue
-        assert described(load_certificate(der, path)) == theirs, path
+        ours = load_certificate(der, path)
+        assert described(ours) == theirs, path
+        assert name_in_words(ours.subject) == x509.load_der_x509_certificate(der).subject.rfc4514_string()
         seen.add(der)
     assert len(seen) > 80
 
@@ -166,7 +170,36 @@ def test_every_recorded_list_is_read_as_another_library_reads_it() -> None:
         assert ours.revoked == {entry.serial_number for entry in theirs}
         assert (ours.this_update, ours.next_update) == (theirs.last_update_utc, theirs.next_update_utc)
         assert (ours.issuer, ours.signed.data) == (theirs.issuer.public_bytes(), theirs.tbs_certlist_bytes)
+        assert ours.der == der
     assert len(lists) > 10
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('a,b+c"d\\e<f>g;h', r"CN=a\,b\+c\"d\\e\<f\>g\;h"),
+        ("#a # b ", r"CN=\#a # b\ "),
+        (" a", r"CN=\ a"),
+        ("a\x1b[2Jé\u202e", r"CN=a\1b[2Jé\e2\80\ae"),
+    ],
+    ids=["what separates", "a mark and a space", "a space", "what a terminal obeys"],
+)
+def test_a_name_in_words(text: str, words: str) -> None:
+    assert name_in_words(name_of(text).public_bytes()) == words
+
+
+def test_the_last_part_of_a_name_comes_first() -> None:
+    one, two, three = (
+        x509.NameAttribute(oid, text)
+        for oid, text in (
+            (NameOID.COUNTRY_NAME, "US"),
+            (NameOID.ORGANIZATION_NAME, "A"),
+            (NameOID.SERIAL_NUMBER, "7"),
+        )
+    )
+    name = x509.Name([x509.RelativeDistinguishedName([one]), x509.RelativeDistinguishedName([two, three])])
+    # The two of one group are a set, in the order of its encoding.
+    assert name_in_words(name.public_bytes()) in ("O=A+2.5.4.5=7,C=US", "2.5.4.5=7+O=A,C=US")
 
 
 LEAF = issue().endorsements["leaf"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from examined_support import PPCIE, devices, machine, platform
 from hermetic.errors import Malformed
 from hermetic.evidence import Recognised, recognise
 from hermetic.evidence.parts import CollateralPart, EventLogPart
+from hermetic.evidence.x509 import load_certificate
 from hermetic.results.describe import describe
 from hermetic.wire import canonical
 from vectors import ROOT, needs_vectors
@@ -77,6 +79,28 @@ def test_a_bundle_with_its_endorsements() -> None:
     assert shown["endorsements"].keys() == {"leaf", "intermediate", "root", "crl"}
     assert shown["endorsements"]["root"]["subject"].startswith("CN=ARK-Genoa")
     assert shown["fields"]["measurement"]
+
+
+def test_an_endorsement_that_cannot_be_read_hides_nothing_else() -> None:
+    bundle = platform()
+    for name in ("leaf", "crl"):
+        broken = replace(bundle, endorsements={**bundle.endorsements, name: b"neither"})
+        (shown,) = parts(canonical(broken.to_json()))
+        assert "cannot be read" in shown["endorsements"][name]
+        assert shown["endorsements"]["root"]["subject"].startswith("CN=ARK-Genoa")
+    found = Recognised.of("a form", CollateralPart(endorsements={"pck_crl_chain": b"no PEM"}))
+    (collateral,) = describe(found)["parts"]
+    assert "cannot be read" in collateral["fields"]["pck_crl_chain"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_nobody_complains_of_amds_serial_number() -> None:
+    version_and_serial = bytes.fromhex("a003020102 0201")  # and the number: the simulator's is 1, AMD's is 0
+    leaf = platform().endorsements["leaf"].replace(version_and_serial + b"\1", version_and_serial + b"\0", 1)
+    load_certificate.cache_clear()
+    (shown,) = parts(leaf)
+    assert shown["fields"]["serial"] == "0"
+    assert shown["fields"]["subject"].startswith("CN=SEV-VCEK")
 
 
 def test_an_attestation_report() -> None:

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote
+from hermetic.evidence.pem import certificates_from_pem, pem_from_certificates
 from hermetic.verify import INTEL_ROOTS, verify
-from hermetic.verify._dcap_pem import certificates_from_pem, pem_from_certificates
 from intel_support import bundle_of, endorsed, time_of, with_evidence
 from vectors import needs_vectors
 
@@ -119,7 +119,7 @@ def test_what_is_left_malleable(which: str) -> None:
     kind: type[TdxQuote] | type[SgxQuote] = TdxQuote if bundle.tee == "tdx" else SgxQuote
     quote = kind.from_bytes(bundle.evidence)
     given = quote.signature
-    chain = certificates_from_pem(given.pck_chain, "chain")
+    chain = certificates_from_pem(given.pck_chain)
     twin = given.signature[:32] + (P256_ORDER - int.from_bytes(given.signature[32:], "big")).to_bytes(32, "big")
     others = {
         "a twin signature": replace(given, signature=twin),

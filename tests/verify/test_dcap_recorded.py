@@ -19,7 +19,7 @@ from hermetic.policy import PlatformPolicy, appraise_platform
 from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, IntelClaims, Outcome, TcbStatus, verify
 from hermetic.verify._algorithms import ECDSA_P256
 from hermetic.verify._dcap_chain import PckChain
-from hermetic.verify._dcap_pem import certificates_from_pem
+from hermetic.verify._dcap_pem import exact_chain
 from hermetic.verify.chain import INTEL_PLATFORM, require_current, require_listed_by
 from hermetic.verify.intel_collateral import load_qe_identity, load_tcb_info
 from intel_support import RECORDED, bundle_of, endorsed
@@ -253,7 +253,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "tcb_info": load_tcb_info,
     "qe_identity": load_qe_identity,
     "crl": load_crl,
-    "pem": lambda data: [load_certificate(der, "synthetic") for der in certificates_from_pem(data, "synthetic")],
+    "pem": lambda data: [load_certificate(der, "synthetic") for der in exact_chain(data, "synthetic")],
 }
 
 

@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
-from hermetic.evidence.nvidia import DeviceBundle, certificates_from_pem
+from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.verify import Outcome, Root
 from hermetic.verify.nvidia import NVIDIA_ROOTS, DeviceClaims, NvidiaRoots, verify_device
 from hermetic.verify.rim import verify_rim

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from hermetic.errors import Misconfigured
 from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote, parse_evidence
-from hermetic.evidence.nvidia import DeviceBundle, certificates_from_pem
+from hermetic.evidence.nvidia import DeviceBundle
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.verify import Root, simulated_root
 from hermetic.wire import Digest, sha256_digest
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +44,6 @@ def evidence() -> None:
       hermetic evidence verify quote.bin --policy policy.toml
       hermetic evidence fetch report.bin --save bundle.json
     """
-    # Every chip's certificate from AMD has serial number zero, about which the library complains to whoever reads it.
-    warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
 
 
 @evidence.command()

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from hermetic.errors import Malformed
 from hermetic.evidence._snp_bits import SigningKey
 from hermetic.evidence.bundle import SEV_SNP, EvidenceBundle
 from hermetic.evidence.parts import CertificatesPart, CollateralPart, RevocationPart
+from hermetic.evidence.pem import pem_from_certificates
 from hermetic.evidence.snp import SnpReport
-from hermetic.wire import b64encode
+from hermetic.evidence.x509 import Certificate, RevocationList, load_certificate, load_crl
 
 _LEAF = {SigningKey.VCEK: "SEV-VCEK", SigningKey.VLEK: "SEV-VLEK"}
 _HWID = "1.3.6.1.4.1.3704.1.4"
@@ -30,21 +28,21 @@ _INTEL_ROOT = "Intel SGX Root CA"
 class Loose:
     """All that came loose: certificates and lists without repetitions, and Intel's documents by name."""
 
-    certificates: tuple[x509.Certificate, ...] = ()
-    lists: tuple[x509.CertificateRevocationList, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    lists: tuple[RevocationList, ...] = ()
     intel: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_parts(cls, parts: Iterable[object]) -> Loose:
         """Raises Malformed where two files hold different answers to one question."""
-        certificates: dict[bytes, x509.Certificate] = {}
-        lists: dict[bytes, x509.CertificateRevocationList] = {}
+        certificates: dict[bytes, Certificate] = {}
+        lists: dict[bytes, RevocationList] = {}
         intel: dict[str, bytes] = {}
         for part in parts:
             if isinstance(part, CertificatesPart):
-                certificates |= {der: x509.load_der_x509_certificate(der) for der in part.certificates}
+                certificates |= {der: load_certificate(der, "certificate") for der in part.certificates}
             elif isinstance(part, RevocationPart) and not part.ocsp:
-                lists[part.der] = x509.load_der_x509_crl(part.der)
+                lists[part.der] = load_crl(part.der)
             elif isinstance(part, CollateralPart):
                 for name, value in part.endorsements.items():
                     if intel.setdefault(name, value) != value:
@@ -67,18 +65,18 @@ class Loose:
         if len(leaves) > 1:  # several chips': the one that names this chip
             leaves = [each for each in leaves if _names_chip(each, report.chip_id)]
         leaf = self._only(leaves, "leaf certificate")
-        above = leaf or _load(bundle.endorsements.get("leaf"))
+        above = leaf or _brought(bundle, "leaf")
         if leaf is not None:
-            found["leaf"] = _der(leaf)
+            found["leaf"] = leaf.der
         for name in ("intermediate", "root"):
             if above is None:
                 return found
             issuer = self._only(self._of_subject(above.issuer), f"{name} certificate")
             if issuer is not None:
-                found[name] = _der(issuer)
-            above = issuer or _load(bundle.endorsements.get(name))
-        if above is not None and (crl := self._list_of(above.subject)) is not None:
-            found["crl"] = _der(crl)
+                found[name] = issuer.der
+            above = issuer or _brought(bundle, name)
+        if above is not None and (crl := self._list_of(above)) is not None:
+            found["crl"] = crl.der
         return found
 
     def _intel(self) -> dict[str, bytes]:
@@ -87,53 +85,49 @@ class Loose:
         if tcb_signer is not None and (chain := self._chain(tcb_signer)) is not None:
             found = {"tcb_info_chain": chain, "qe_identity_chain": chain} | found
         for crl in self.lists:
-            issuer = common_name(crl.issuer)
-            if issuer == _INTEL_ROOT:
-                _place(found, "root_crl", _der(crl))
-            elif issuer in _PCK_AUTHORITIES:
-                _place(found, "pck_crl", _der(crl))
+            if crl.issuer_name == _INTEL_ROOT:
+                _place(found, "root_crl", crl.der)
+            elif crl.issuer_name in _PCK_AUTHORITIES:
+                _place(found, "pck_crl", crl.der)
                 authority = self._only(self._of_subject(crl.issuer), "PCK authority")
                 if authority is not None and (chain := self._chain(authority)) is not None:
                     found = {"pck_crl_chain": chain} | found
         return found
 
-    def _chain(self, signer: x509.Certificate) -> bytes | None:
+    def _chain(self, signer: Certificate) -> bytes | None:
         """Signer and root as Intel's service sends them; None where the root did not come along."""
         root = self._only(self._of_subject(signer.issuer), "root certificate")
-        return None if root is None else _pem(signer) + _pem(root)
+        return None if root is None else pem_from_certificates((signer.der, root.der))
 
-    def _named(self, wanted: str) -> list[x509.Certificate]:
-        return [each for each in self.certificates if common_name(each.subject) == wanted]
+    def _named(self, wanted: str) -> list[Certificate]:
+        return [each for each in self.certificates if each.common_name == wanted]
 
-    def _of_subject(self, name: x509.Name) -> list[x509.Certificate]:
+    def _of_subject(self, name: bytes) -> list[Certificate]:
         return [each for each in self.certificates if each.subject == name]
 
-    def _list_of(self, issuer: x509.Name) -> x509.CertificateRevocationList | None:
-        found = [each for each in self.lists if each.issuer == issuer]
+    def _list_of(self, issuer: Certificate) -> RevocationList | None:
+        found = [each for each in self.lists if each.issuer == issuer.subject]
         if len(found) > 1:
-            raise Malformed(f"evidence: two revocation lists of {common_name(issuer)}", fix="give the newer one only")
+            raise Malformed(f"evidence: two revocation lists of {issuer.common_name}", fix="give the newer one only")
         return found[0] if found else None
 
     @staticmethod
-    def _only(found: list[x509.Certificate], what: str) -> x509.Certificate | None:
+    def _only(found: list[Certificate], what: str) -> Certificate | None:
         if len(found) > 1:
             raise Malformed(f"evidence: two certificates that could be the {what}", fix="give the one that belongs")
         return found[0] if found else None
 
 
-def _names_chip(leaf: x509.Certificate, chip_id: bytes) -> bool:
+def _names_chip(leaf: Certificate, chip_id: bytes) -> bool:
     """Whether AMD's hwID extension ends in the chip's identity: 64 bytes, on Turin the first 8."""
-    for extension in leaf.extensions:
-        if extension.oid.dotted_string == _HWID and isinstance(extension.value, x509.UnrecognizedExtension):
-            return extension.value.value.endswith((chip_id, chip_id[:8]))
-    return False
+    return leaf.extensions.get(_HWID, b"").endswith((chip_id, chip_id[:8]))
 
 
 def is_platforms(part: RevocationPart) -> bool:
     """Whether a list is one of AMD's or Intel's, by its issuer's name: a device has no use for it."""
     if part.ocsp:
         return False
-    issuer = common_name(x509.load_der_x509_crl(part.der).issuer)
+    issuer = load_crl(part.der).issuer_name
     return issuer.startswith("ARK-") or issuer in (_INTEL_ROOT, *_PCK_AUTHORITIES)
 
 
@@ -142,28 +136,6 @@ def _place(found: dict[str, bytes], name: str, value: bytes) -> None:
         raise Malformed(f"evidence: two different files for {name}")
 
 
-def common_name(name: x509.Name) -> str:
-    values = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(values[0].value) if values else ""
-
-
-def _load(der: bytes | None) -> x509.Certificate | None:
-    if der is None:
-        return None
-    try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError as error:
-        raise Malformed("evidence: a certificate of the bundle that cannot be read") from error
-
-
-def _der(item: x509.Certificate | x509.CertificateRevocationList) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return item.public_bytes(Encoding.DER)
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    """One spelling: lines of 64 characters, each ended by LF."""
-    text = b64encode(_der(certificate)).encode("ascii")
-    lines = (text[start : start + 64] for start in range(0, len(text), 64))
-    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))
+def _brought(bundle: EvidenceBundle, name: str) -> Certificate | None:
+    der = bundle.endorsements.get(name)
+    return None if der is None else load_certificate(der, f"{name} certificate")

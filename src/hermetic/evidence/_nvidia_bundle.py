@@ -11,16 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-
 from hermetic.errors import Malformed
 from hermetic.evidence._nvidia_report import MAX_REPORT
+from hermetic.evidence.pem import MAX_CERTIFICATE, certificates_from_pem
 from hermetic.wire import b64decode, b64encode, unhex
 
 NVIDIA = "nvidia"
 
-MAX_CERTIFICATE, MAX_CERTIFICATES = 8192, 8
+MAX_CERTIFICATES = 8
 MAX_RIM, MAX_RIMS = 262144, 4
 MAX_STATUS, MAX_STATUSES = 65536, 16
 
@@ -76,11 +74,11 @@ class DeviceBundle:
             raise Malformed(
                 f"device evidence: expected an object with exactly the members {', '.join(sorted(_MEMBERS))}"
             )
-        device, rims = value["device"], value["rims"]
-        if not isinstance(device, str) or not isinstance(rims, dict) or not all(isinstance(name, str) for name in rims):
-            raise Malformed("device evidence: expected a name for the device and an object of manifests")
+        rims = value["rims"]
+        if not isinstance(rims, dict):
+            raise Malformed("device evidence: expected an object of manifests")
         return cls(
-            device=device,
+            device=value["device"],
             evidence=b64decode(value["evidence"], what="evidence"),
             certificates=_list(value["certificates"], "certificates"),
             rims={name: b64decode(text, what="manifest") for name, text in rims.items()},
@@ -110,15 +108,6 @@ def nvat_evidence(value: object) -> tuple[StatedEvidence, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= 64:
         raise Malformed("NVAT evidence: expected a list of 1 to 64 entries")
     return tuple(_nvat_entry(entry) for entry in value)
-
-
-def certificates_from_pem(pem: bytes) -> tuple[bytes, ...]:
-    """The certificates of a PEM file in their order, as DER.  Raises Malformed."""
-    try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except (ValueError, x509.InvalidVersion) as error:
-        raise Malformed("device certificates: not PEM that can be read") from error
-    return tuple(certificate.public_bytes(serialization.Encoding.DER) for certificate in certificates)
 
 
 def _nvat_entry(entry: object) -> StatedEvidence:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hermetic.errors import Malformed
-from hermetic.evidence._nvidia_bundle import DeviceBundle, certificates_from_pem, nvat_evidence
+from hermetic.evidence._nvidia_bundle import DeviceBundle, nvat_evidence
 from hermetic.evidence._recognise_wrapped import Inner, bytes_of, collection, is_collection, is_record, record
 from hermetic.evidence.bundle import EvidenceBundle
 from hermetic.evidence.composite import MAX_DEVICES, Composite
@@ -23,6 +23,7 @@ from hermetic.evidence.parts import (
     PlatformPart,
     Recognised,
 )
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.wire import parse_json, unhex
 
 _COLLATERAL = ("tcb_info", "tcb_info_signature", "qe_identity", "qe_identity_signature")

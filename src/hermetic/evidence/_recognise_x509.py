@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 
 from hermetic.errors import Malformed
 from hermetic.evidence.parts import CertificatesPart, Part, Recognised, RevocationPart
-from hermetic.wire import b64decode
+from hermetic.evidence.pem import CERTIFICATE, REVOCATION_LIST, pem_blocks
+from hermetic.evidence.x509 import load_certificate, load_crl
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s+([A-Za-z0-9+/=\s]*?)\s*-----END \1-----")
 _MOST = 64
 
 
@@ -23,24 +19,24 @@ def recognise_pem(data: bytes) -> Recognised:
 
     Raises Malformed where there is none, on a block of another kind, and on one that cannot be read.
     """
-    blocks = _BLOCK.findall(data)
+    blocks = pem_blocks(data)
     if not blocks:
         raise Malformed("PEM: no whole block in it")
     if len(blocks) > _MOST:
         raise Malformed(f"PEM: more than {_MOST} blocks")
     certificates: list[bytes] = []
     lists: list[Part] = []
-    for label, body in blocks:
-        der = b64decode(b"".join(body.split()).decode("ascii"), what="PEM")
-        if label == b"CERTIFICATE":
-            certificates.append(_read(der, x509.load_der_x509_certificate, "certificate"))
-        elif label == b"X509 CRL":
-            lists.append(RevocationPart(der=_read(der, x509.load_der_x509_crl, "revocation list")))
-        elif b"PRIVATE KEY" in label:
+    for label, der in blocks:
+        if label == CERTIFICATE:
+            load_certificate(der, "PEM")
+            certificates.append(der)
+        elif label == REVOCATION_LIST:
+            lists.append(_list(der))
+        elif "PRIVATE KEY" in label:
             raise Malformed("PEM: a private key, which belongs in no evidence")
         else:
-            raise Malformed(f"PEM: a block of kind {label.decode('ascii')}, which is no endorsement")
-    parts = [*([CertificatesPart(certificates=tuple(certificates), pem=data)] if certificates else []), *lists]
+            raise Malformed(f"PEM: a block of kind {label}, which is no endorsement")
+    parts = [*([CertificatesPart(certificates=tuple(certificates))] if certificates else []), *lists]
     return Recognised(form=_words(len(certificates), len(lists)), parts=tuple(parts))
 
 
@@ -49,22 +45,26 @@ def recognise_der(data: bytes) -> Recognised | None:
     for form, part in _DER:
         try:
             return Recognised(form=form, parts=(part(data),))
-        except ValueError:
+        except Malformed:
             continue
     return None
 
 
 def _certificate(der: bytes) -> Part:
-    certificate = x509.load_der_x509_certificate(der)
-    return CertificatesPart(certificates=(certificate.public_bytes(serialization.Encoding.DER),))
+    load_certificate(der, "certificate")
+    return CertificatesPart(certificates=(der,))
 
 
 def _list(der: bytes) -> Part:
-    return RevocationPart(der=x509.load_der_x509_crl(der).public_bytes(serialization.Encoding.DER))
+    load_crl(der)
+    return RevocationPart(der=der)
 
 
 def _ocsp(der: bytes) -> Part:
-    ocsp.load_der_ocsp_response(der)
+    try:
+        ocsp.load_der_ocsp_response(der)
+    except ValueError as error:
+        raise Malformed("OCSP: not an answer that can be read") from error
     return RevocationPart(der=der, ocsp=True)
 
 
@@ -73,14 +73,6 @@ _DER: tuple[tuple[str, Callable[[bytes], Part]], ...] = (
     ("a certificate revocation list in DER", _list),
     ("an OCSP response in DER", _ocsp),
 )
-
-
-def _read(der: bytes, load: Callable[[bytes], Any], what: str) -> bytes:
-    try:
-        load(der)
-    except ValueError as error:
-        raise Malformed(f"PEM: a {what} that cannot be read") from error
-    return der
 
 
 def _words(certificates: int, lists: int) -> str:

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cryptography import x509
-
 from hermetic.errors import Malformed
-from hermetic.evidence._loose import Loose, common_name, is_platforms
+from hermetic.evidence._loose import Loose, is_platforms
 from hermetic.evidence._nvidia_bundle import DeviceBundle
 from hermetic.evidence.bundle import TDX, EvidenceBundle
 from hermetic.evidence.parts import (
@@ -28,6 +26,7 @@ from hermetic.evidence.parts import (
     Recognised,
     RevocationPart,
 )
+from hermetic.evidence.x509 import load_certificate
 
 __all__ = ["Assembled", "assemble"]
 
@@ -139,5 +138,5 @@ def _devices(parts: list[Part]) -> list[DevicePart]:
 def _is_device_chain(part: Part) -> bool:
     """Whether one of its certificates is that of a device's boot ROM: no other chain has one."""
     return isinstance(part, CertificatesPart) and any(
-        common_name(x509.load_der_x509_certificate(der).subject).endswith(_BOOT_ROM) for der in part.certificates
+        load_certificate(der, "certificate").common_name.endswith(_BOOT_ROM) for der in part.certificates
     )

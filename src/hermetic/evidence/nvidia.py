@@ -4,7 +4,7 @@ Hopper, Blackwell and the third NVSwitch answer in one format.  Nothing here is 
 :mod:`hermetic.verify.nvidia` decides what is authentic.
 """
 
-from hermetic.evidence._nvidia_bundle import NVIDIA, DeviceBundle, StatedEvidence, certificates_from_pem, nvat_evidence
+from hermetic.evidence._nvidia_bundle import NVIDIA, DeviceBundle, StatedEvidence, nvat_evidence
 from hermetic.evidence._nvidia_opaque import FeatureMode, OpaqueData, OpaqueField, OpaqueType
 from hermetic.evidence._nvidia_report import Measurement, NvidiaReport
 
@@ -18,6 +18,5 @@ __all__ = [
     "OpaqueField",
     "OpaqueType",
     "StatedEvidence",
-    "certificates_from_pem",
     "nvat_evidence",
 ]

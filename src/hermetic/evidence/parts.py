@@ -33,10 +33,9 @@ class DeviceReportPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificatesPart:
-    """Certificates in DER, in the order of the file; ``pem`` is the text they came in, None where that was DER."""
+    """Certificates in DER, in the order of the file."""
 
     certificates: tuple[bytes, ...] = field(repr=False)
-    pem: bytes | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

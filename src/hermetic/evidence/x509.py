@@ -12,6 +12,7 @@ Thousands of reports come with the same few endorsements, so what was read is re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,8 +29,10 @@ from hermetic.wire import Digest, sha256_digest
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-_REMEMBERED, _REMEMBERED_LISTS = 256, 32  # of at most 8 KiB and 64 KiB each
+_REMEMBERED, _REMEMBERED_LISTS = 256, 32  # of less than 64 KiB each: no longer DER is read
 _COMMON_NAME = "2.5.4.3"
+_SHORT = {_COMMON_NAME: "CN", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.10": "O", "2.5.4.11": "OU"}
+_SPECIAL = re.compile(r'["+,;<>\\]|^[ #]| \Z')
 _BASIC_CONSTRAINTS, _KEY_USAGE, EXTENDED_KEY_USAGE = "2.5.29.19", "2.5.29.15", "2.5.29.37"
 _CRL_NUMBER, _AUTHORITY_KEY = "2.5.29.20", "2.5.29.35"
 
@@ -73,11 +76,13 @@ class Usage:
 class Certificate:
     """A certificate whose every part could be read; nothing in it is believed.
 
-    ``subject`` and ``issuer`` are names in DER; names are equal if their bytes are.  ``constraints`` and ``usage`` are
-    None where it does not say; ``extensions`` are all of them, by dotted identifier, in DER.  Compared by identity,
-    which is what makes a remembered signature cheap: :func:`load_certificate` gives one object for one DER.
+    ``der`` is the whole of it, as it was received.  ``subject`` and ``issuer`` are names in DER; names are equal if
+    their bytes are.  ``constraints`` and ``usage`` are None where it does not say; ``extensions`` are all of them, by
+    dotted identifier, in DER.  Compared by identity, which is what makes a remembered signature cheap:
+    :func:`load_certificate` gives one object for one DER.
     """
 
+    der: bytes = field(repr=False)
     signed: Signed = field(repr=False)
     subject: bytes = field(repr=False)
     issuer: bytes = field(repr=False)
@@ -96,9 +101,11 @@ class Certificate:
 class RevocationList:
     """A revocation list that could be read; nothing in it is believed.  Compared by identity, as certificates are.
 
-    ``issuer`` is a name in DER, ``issuer_name`` the common name in it.  ``revoked`` are serial numbers.
+    ``der`` is the whole of it.  ``issuer`` is a name in DER, ``issuer_name`` the common name in it.  ``revoked`` are
+    serial numbers.
     """
 
+    der: bytes = field(repr=False)
     signed: Signed = field(repr=False)
     issuer: bytes = field(repr=False)
     issuer_name: str
@@ -125,9 +132,13 @@ def load_crl(der: bytes) -> RevocationList:
         raise Malformed(f"CRL: not a revocation list that can be read: {reason.message}") from reason
 
 
-def common_name(name: bytes) -> str:
-    """The common name in a name in DER, such as a list's issuer.  Raises Malformed unless there is exactly one."""
-    return _common_name(read_der(name))
+def name_in_words(name: bytes) -> str:
+    """A name in DER as RFC 4514 writes it, the last part first; what is not printable, as the bytes of its UTF-8.
+
+    Raises Malformed.
+    """
+    groups = (_pairs(group) for group in reversed(read_der(name).children()))
+    return ",".join("+".join(f"{_SHORT.get(kind, kind)}={_escaped(text)}" for kind, text in pairs) for pairs in groups)
 
 
 def extended_uses(certificate: Certificate) -> tuple[str, ...]:
@@ -148,6 +159,7 @@ def _certificate(der: bytes) -> Certificate:
     if (serial_number := serial.number()) < 0:
         raise Malformed("a negative serial number, which no list could name")
     return Certificate(
+        der=der,
         signed=_signed(body, algorithm, stated, signature),
         subject=subject.encoded,
         issuer=issuer.encoded,
@@ -172,6 +184,7 @@ def _crl(der: bytes) -> RevocationList:
     if not _extensions(rest, context(0)).keys() <= _CRL_UNDERSTOOD:
         raise Malformed("an extension is not understood, so it may not list all that was revoked")
     return RevocationList(
+        der=der,
         signed=_signed(body, algorithm, stated, signature),
         issuer=issuer.encoded,
         issuer_name=_common_name(issuer),
@@ -224,8 +237,17 @@ def _common_name(name: Node) -> str:
 
 
 def _texts(name: Node) -> list[tuple[str, str]]:
-    pairs = (_members(pair, 2) for group in name.children() for pair in group.children(SET))
-    return [(kind.oid(), value.text()) for kind, value in pairs]
+    return [pair for group in name.children() for pair in _pairs(group)]
+
+
+def _pairs(group: Node) -> list[tuple[str, str]]:
+    return [(kind.oid(), value.text()) for kind, value in (_members(pair, 2) for pair in group.children(SET))]
+
+
+def _escaped(text: str) -> str:
+    """RFC 4514, 2.4."""
+    quoted = _SPECIAL.sub(r"\\\g<0>", text)
+    return "".join(c if c.isprintable() else "".join(f"\\{byte:02x}" for byte in c.encode()) for c in quoted)
 
 
 def _public_key(node: Node) -> PublicKey:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
-
-from cryptography import x509
+from typing import Any, TypeVar
 
 from hermetic.errors import Malformed
 from hermetic.evidence import (
@@ -35,6 +33,8 @@ from hermetic.evidence.parts import (
     PlatformPart,
     RevocationPart,
 )
+from hermetic.evidence.pem import certificates_from_pem
+from hermetic.evidence.x509 import load_certificate, load_crl, name_in_words
 from hermetic.identity import AttestationReport
 from hermetic.results._device_claims import nvidia_fields
 from hermetic.results._platform_claims import sgx_fields, snp_fields, tdx_fields
@@ -44,6 +44,7 @@ from hermetic.wire import sha256_digest
 __all__ = ["describe"]
 
 Fields = dict[str, Any]
+Described = TypeVar("Described")
 
 
 def describe(found: Recognised) -> Fields:
@@ -155,10 +156,14 @@ def _intel(endorsements: Any) -> Fields:
         elif name == "qe_identity":
             described[name] = _readable(partial(_qe_identity, value))
         elif name.endswith("_chain"):
-            described[name] = [str(each.subject.rfc4514_string()) for each in x509.load_pem_x509_certificates(value)]
+            described[name] = _readable(partial(_subjects, value))
         else:
             described[name] = _list(value)
     return described
+
+
+def _subjects(pem: bytes) -> list[str]:
+    return [name_in_words(load_certificate(der, "certificate").subject) for der in certificates_from_pem(pem)]
 
 
 def _tcb_info(value: bytes) -> Fields:
@@ -179,7 +184,7 @@ def _dated(document: Any, *names: str) -> Fields:
     }
 
 
-def _readable(read: Callable[[], Fields]) -> Fields:
+def _readable(read: Callable[[], Described]) -> Described | Fields:
     """An endorsement that this version cannot read is said to be one, and hides nothing else."""
     try:
         return read()
@@ -188,23 +193,31 @@ def _readable(read: Callable[[], Fields]) -> Fields:
 
 
 def _certificate(der: bytes) -> Fields:
-    certificate = x509.load_der_x509_certificate(der)
+    return _readable(partial(_certificate_fields, der))
+
+
+def _certificate_fields(der: bytes) -> Fields:
+    certificate = load_certificate(der, "certificate")
     return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
+        "subject": name_in_words(certificate.subject),
+        "issuer": name_in_words(certificate.issuer),
         "serial": f"{certificate.serial_number:x}",
-        "valid": f"{_when(certificate.not_valid_before_utc)} to {_when(certificate.not_valid_after_utc)}",
-        "digest": sha256_digest(der),
+        "valid": f"{_when(certificate.not_before)} to {_when(certificate.not_after)}",
+        "digest": certificate.digest,
     }
 
 
 def _list(der: bytes) -> Fields:
-    crl = x509.load_der_x509_crl(der)
-    until = crl.next_update_utc
+    return _readable(partial(_list_fields, der))
+
+
+def _list_fields(der: bytes) -> Fields:
+    crl = load_crl(der)
+    until = crl.next_update
     return {
-        "issuer": crl.issuer.rfc4514_string(),
-        "holds": f"{_when(crl.last_update_utc)} to {'no end stated' if until is None else _when(until)}",
-        "revoked": [f"{entry.serial_number:x}" for entry in crl],
+        "issuer": name_in_words(crl.issuer),
+        "holds": f"{_when(crl.this_update)} to {'no end stated' if until is None else _when(until)}",
+        "revoked": [f"{number:x}" for number in sorted(crl.revoked)],
     }
 
 

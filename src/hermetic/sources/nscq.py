@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hermetic.errors import Malformed, Unavailable
-from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport, certificates_from_pem
+from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.sources.device_lock import DeviceLock
 
 __all__ = ["NscqSwitches"]

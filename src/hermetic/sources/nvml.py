@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from hermetic.errors import Malformed, Misconfigured, Unavailable
 from hermetic.evidence import DeviceSource
-from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport, certificates_from_pem
+from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.sources.device_lock import DeviceLock
 from hermetic.sources.nscq import NscqSwitches
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from hermetic.errors import NotAuthentic
 from hermetic.evidence.x509 import Certificate, RevocationList, load_certificate, load_crl
 from hermetic.verify._checks import Checklist
-from hermetic.verify._dcap_pem import certificates_from_pem
+from hermetic.verify._dcap_pem import exact_chain
 from hermetic.verify.chain import (
     INTEL_PLATFORM,
     require_authority,
@@ -63,7 +63,7 @@ def pair_from_pem(pem: bytes, what: str) -> tuple[Certificate, Certificate]:
 
 
 def _exactly(count: int, pem: bytes, what: str) -> tuple[bytes, ...]:
-    ders = certificates_from_pem(pem, what)
+    ders = exact_chain(pem, what)
     if len(ders) != count:
         raise NotAuthentic(f"{what}: expected {count} certificates, got {len(ders)}")
     return ders

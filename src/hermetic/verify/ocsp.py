@@ -19,6 +19,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hermetic.errors import Malformed, NotAuthentic
+from hermetic.evidence._der import read_der
 from hermetic.evidence.x509 import Certificate, extended_uses, load_certificate
 from hermetic.verify.chain import NVIDIA, require_issued, require_valid
 
@@ -68,13 +69,15 @@ def load_ocsp(der: bytes) -> OcspAnswer:
 def is_about(answer: OcspAnswer, subject: Certificate, issuer: Certificate) -> bool:
     """Whether the answer names ``subject`` and ``issuer``: serial number, issuer's name and issuer's key (4.1.1)."""
     parsed, algorithm = answer.parsed, answer.parsed.hash_algorithm
-    if not isinstance(algorithm, _NAMING_HASHES) or not isinstance(issuer.public_key, ec.EllipticCurvePublicKey):
+    if not isinstance(algorithm, _NAMING_HASHES):
         return False
-    return (
-        parsed.serial_number == subject.serial_number
-        and parsed.issuer_name_hash == _hash(algorithm, issuer.subject)
-        and parsed.issuer_key_hash == _hash(algorithm, _point(issuer.public_key))
-    )
+    named = parsed.issuer_name_hash, parsed.issuer_key_hash
+    return parsed.serial_number == subject.serial_number and named == issuer_hashes(issuer, algorithm)
+
+
+def issuer_hashes(issuer: Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
+    """How a question and its answer name an issuer: by its name and by its key (4.1.1)."""
+    return _hash(algorithm, issuer.subject), _hash(algorithm, _key_bits(issuer))
 
 
 def require_good(
@@ -116,8 +119,7 @@ def _responder(answer: OcspAnswer, issuer: Certificate) -> Certificate | None:
     def is_named(certificate: Certificate) -> bool:
         if name is not None:
             return certificate.subject == name.public_bytes()
-        key = certificate.public_key
-        return isinstance(key, ec.EllipticCurvePublicKey) and _hash(hashes.SHA1(), _point(key)) == key_hash  # noqa: S303
+        return _hash(hashes.SHA1(), _key_bits(certificate)) == key_hash  # noqa: S303
 
     if is_named(issuer):
         return None
@@ -163,9 +165,10 @@ def _require_whole_bits(der: bytes, signature: bytes) -> None:
         raise ValueError("bits to ignore in a signature")
 
 
-def _point(key: ec.EllipticCurvePublicKey) -> bytes:
+def _key_bits(certificate: Certificate) -> bytes:
     """What the specification calls the key: the content of the BIT STRING, without its header."""
-    return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return read_der(certificate.public_key.public_bytes(*form)).children()[1].whole_bits()
 
 
 def _hash(algorithm: hashes.HashAlgorithm, data: bytes) -> bytes:

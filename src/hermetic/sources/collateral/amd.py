@@ -11,9 +11,10 @@ from functools import partial
 
 from hermetic.errors import Malformed, Misconfigured
 from hermetic.evidence import EvidenceBundle, Product, SigningKey, SnpReport, Tcb
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.evidence.x509 import load_certificate
 from hermetic.sources.collateral.question import Answer, Kind, Parts, Period, Question, Request
-from hermetic.sources.collateral.reading import certificate_period, certificates_from_pem, crl_from_any, crl_period
+from hermetic.sources.collateral.reading import certificate_period, crl_from_any, crl_period
 from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Wanted
 from hermetic.verify.kds import LeafIdentity

@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from hermetic.errors import Malformed, Misconfigured
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.evidence.x509 import load_certificate, load_crl
 from hermetic.sources.collateral.question import Kind, Parts, Period, Question
-from hermetic.sources.collateral.reading import certificates_from_pem, chain_from_pem, crl_from_any
+from hermetic.sources.collateral.reading import chain_from_pem, crl_from_any
 from hermetic.verify.ocsp import load_ocsp
 from hermetic.wire import b64decode, parse_object
 

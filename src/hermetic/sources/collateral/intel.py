@@ -15,10 +15,10 @@ from functools import partial
 
 from hermetic.errors import Malformed
 from hermetic.evidence import TDX, EvidenceBundle, SgxQuote, TdxQuote
+from hermetic.evidence.pem import certificates_from_pem
 from hermetic.evidence.x509 import load_certificate
 from hermetic.sources.collateral.question import Answer, Kind, Parts, Period, Question, Request
 from hermetic.sources.collateral.reading import (
-    certificates_from_pem,
     chain_from_header,
     crl_from_any,
     crl_period,

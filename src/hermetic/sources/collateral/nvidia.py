@@ -28,7 +28,7 @@ from hermetic.sources.collateral.reading import certificate_period, crl_holds, o
 from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Wanted
 from hermetic.verify.nvidia import model_of, rim_names
-from hermetic.verify.ocsp import is_about, load_ocsp
+from hermetic.verify.ocsp import is_about, issuer_hashes, load_ocsp
 from hermetic.verify.rim import read_rim
 from hermetic.wire import b64decode, parse_object, sha256
 
@@ -133,7 +133,7 @@ def _status(subject: bytes, issuer: bytes, services: Services, nonce: bytes | No
         request=Request(
             url=services.ocsp,
             largest=_STATUS,
-            body=_ocsp_request(subject, issuer, nonce),
+            body=_ocsp_request(*pair, nonce),
             media_type="application/ocsp-request",
         ),
         parts=_status_parts,
@@ -142,9 +142,11 @@ def _status(subject: bytes, issuer: bytes, services: Services, nonce: bytes | No
     )
 
 
-def _ocsp_request(subject: bytes, issuer: bytes, nonce: bytes | None) -> bytes:
-    subject_read, issuer_read = map(x509.load_der_x509_certificate, (subject, issuer))
-    builder = ocsp.OCSPRequestBuilder().add_certificate(subject_read, issuer_read, hashes.SHA384())
+def _ocsp_request(subject: Certificate, issuer: Certificate, nonce: bytes | None) -> bytes:
+    algorithm = hashes.SHA384()
+    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
+        *issuer_hashes(issuer, algorithm), subject.serial_number, algorithm
+    )
     if nonce is not None:
         builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
     return builder.build().public_bytes(Encoding.DER)

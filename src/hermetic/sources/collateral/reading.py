@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import unquote_to_bytes
@@ -12,12 +9,12 @@ from urllib.parse import unquote_to_bytes
 from cryptography.x509 import ocsp
 
 from hermetic.errors import Malformed
-from hermetic.evidence.x509 import Certificate, common_name, load_certificate, load_crl
+from hermetic.evidence.pem import REVOCATION_LIST, certificates_from_pem, pem_blocks, pem_from_certificates
+from hermetic.evidence.x509 import Certificate, load_certificate, load_crl
 from hermetic.sources.collateral.question import Answer, Period
 
 __all__ = [
     "certificate_period",
-    "certificates_from_pem",
     "chain_from_header",
     "chain_from_pem",
     "crl_from_any",
@@ -28,22 +25,13 @@ __all__ = [
     "overlap",
 ]
 
-_CERTIFICATE, _LIST, _CHAIN = 8192, 65536, 8192  # what a bundle takes
+_LIST, _CHAIN = 65536, 8192  # what a bundle takes
 _HEX = frozenset(b"0123456789abcdefABCDEF\r\n")
-_LINE = 64
-
-
-def certificates_from_pem(pem: bytes) -> tuple[bytes, ...]:
-    """What is between the marks of a PEM text, in its order, as DER.  Raises Malformed, also for none."""
-    ders = _blocks(pem, b"CERTIFICATE")
-    if any(len(der) > _CERTIFICATE for der in ders):
-        raise Malformed(f"a certificate of more than {_CERTIFICATE} bytes")
-    return ders
 
 
 def chain_from_pem(pem: bytes) -> bytes:
     """The same PEM in the one spelling that verifiers take: lines of 64, LF.  Raises Malformed."""
-    chain = b"".join(map(_written, certificates_from_pem(pem)))
+    chain = pem_from_certificates(certificates_from_pem(pem))
     if len(chain) > _CHAIN:
         raise Malformed(f"a chain of more than {_CHAIN} bytes")
     return chain
@@ -61,7 +49,7 @@ def crl_from_any(content: bytes) -> bytes:
     """A revocation list in DER: as it is, from PEM, or from hex, which a PCCS sends.  Raises Malformed elsewhere."""
     der = content
     if content.startswith(b"-----BEGIN"):
-        der = _blocks(content, b"X509 CRL")[0]
+        der = _list_from_pem(content)
     elif frozenset(content) <= _HEX:
         try:
             der = bytes.fromhex(content.decode("ascii"))
@@ -83,8 +71,8 @@ def certificate_period(*certificates: Certificate) -> Period:
 def crl_period(der: bytes, issuer: str) -> Period:
     """When the list of the issuer with this common name holds.  Raises Malformed on any other list."""
     crl = load_crl(der)
-    if (name := common_name(crl.issuer)) != issuer:
-        raise Malformed(f"expected the list of {issuer}, got that of {name[:200]}")
+    if crl.issuer_name != issuer:
+        raise Malformed(f"expected the list of {issuer}, got that of {crl.issuer_name[:200]}")
     return _stated(crl.this_update, crl.next_update)
 
 
@@ -125,18 +113,8 @@ def _stated(first: datetime, last: datetime | None) -> Period:
     return Period(first=first, last=last)
 
 
-def _blocks(pem: bytes, label: bytes) -> tuple[bytes, ...]:
-    marks = re.compile(rb"-----BEGIN %b-----([A-Za-z0-9+/=\s]+)-----END %b-----" % (label, label))
-    try:
-        found = tuple(base64.b64decode(b"".join(text.split()), validate=True) for text in marks.findall(pem))
-    except binascii.Error as error:
-        raise Malformed("not base64 between the marks of PEM") from error
-    if not found:
-        raise Malformed(f"no {label.decode()} in PEM")
+def _list_from_pem(pem: bytes) -> bytes:
+    found = next((der for label, der in pem_blocks(pem) if label == REVOCATION_LIST), None)
+    if found is None:
+        raise Malformed(f"no {REVOCATION_LIST} in PEM")
     return found
-
-
-def _written(der: bytes) -> bytes:
-    text = base64.b64encode(der)
-    lines = (text[at : at + _LINE] for at in range(0, len(text), _LINE))
-    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))

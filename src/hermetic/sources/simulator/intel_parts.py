@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hermetic.evidence import EnclaveReport, EvidenceBundle, QuoteHeader, QuoteSignature, SgxQuote, TdReport, TdxQuote
+from hermetic.evidence.pem import pem_from_certificates
 from hermetic.sources.simulator.ec import EcKeys, public_point, raw_signature
 from hermetic.sources.simulator.intel_collateral import Document, signed_answer
-from hermetic.sources.simulator.intel_pki import IntelCertificate, IntelCrl, pem_chain
+from hermetic.sources.simulator.intel_pki import IntelCertificate, IntelCrl
 from hermetic.wire import sha256
 
 _TEE_TYPE = {True: 0x00, False: 0x81}
@@ -68,14 +69,14 @@ class IntelParts:
 
     def endorsements(self) -> dict[str, bytes]:
         """What Intel says, as its service answers it."""
-        signers = pem_chain(self.signer.sign(self.keys), self._root_or(self.collateral_root))
+        signers = pem_from_certificates((self.signer.sign(self.keys), self._root_or(self.collateral_root)))
         return {
             "tcb_info": signed_answer("tcbInfo", self.tcb_info, self.keys, self.documents_signed_with),
             "tcb_info_chain": signers,
             "qe_identity": signed_answer("enclaveIdentity", self.qe_identity, self.keys, self.documents_signed_with),
             "qe_identity_chain": signers,
             "pck_crl": self.pck_crl.sign(self.keys),
-            "pck_crl_chain": pem_chain(self.crl_ca.sign(self.keys), self._root_or(self.crl_root)),
+            "pck_crl_chain": pem_from_certificates((self.crl_ca.sign(self.keys), self._root_or(self.crl_root))),
             "root_crl": self.root_crl.sign(self.keys),
         }
 
@@ -91,7 +92,7 @@ class IntelParts:
             qe_report=qe_report,
             qe_report_signature=self._sign(self.qe_signed_with, qe_report.to_bytes()),
             auth_data=self.auth_data,
-            pck_chain=pem_chain(*self.chain(ders)),
+            pck_chain=pem_from_certificates(self.chain(ders)),
         )
         unsigned = self._unsigned(signature)
         signed = replace(signature, signature=self._sign(self.signed_with, unsigned.signed_bytes()))

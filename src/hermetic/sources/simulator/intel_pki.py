@@ -139,13 +139,6 @@ def key_usage(*, authority: bool, signs_crls: bool = True) -> x509.KeyUsage:
     )
 
 
-def pem_chain(*certificates: bytes) -> bytes:
-    """Certificates (DER) one after another, as Intel's service and quotes have them."""
-    return b"".join(
-        x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM) for der in certificates
-    )
-
-
 @lru_cache(_REMEMBERED)
 def _sign(template: IntelCertificate, keys: EcKeys) -> bytes:
     authority = template.authority is not None
