@@ -19,6 +19,7 @@ from hermetic.evidence import (
     devices_digest,
     devices_from_json,
     devices_to_json,
+    machine_report_data,
 )
 from hermetic.evidence.nvidia import DeviceBundle
 from hermetic.wire import b64encode, sha256_digest
@@ -81,11 +82,20 @@ def test_the_digest_names_the_evidence_and_its_order_and_nothing_that_may_be_sta
     assert devices_digest(()) == NO_DEVICES
 
 
+def test_a_bare_platform_answers_a_nonce_of_32_bytes() -> None:
+    nonce = bytes(range(32))
+    assert machine_report_data(nonce, (GPU,)) == nonce + bytes.fromhex(devices_digest((GPU,))[7:])
+    for other in (nonce[:-1], nonce + b"\0"):
+        with pytest.raises(Malformed, match="nonce: expected 32 bytes"):
+            machine_report_data(other, (GPU,))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda value: value | {"more": 1}, "exactly the members"),
         (lambda value: {"evidence": value["evidence"]}, "exactly the members"),
+        (lambda value: [value], "expected an object"),
         (lambda value: value | {"evidence": {}}, "a list of at most 32"),
         (lambda value: value | {"evidence": value["evidence"] * 17}, "a list of at most 32"),
         (lambda value: value | {"documents": []}, "an object of documents"),
@@ -100,7 +110,7 @@ def test_the_digest_names_the_evidence_and_its_order_and_nothing_that_may_be_sta
         (lambda value: value | {"evidence": [value["evidence"][0] | {"crls": [[]]}]}, "is not there"),
     ],
     ids=[
-        "unknown member", "missing member", "no list", "too many", "documents no object", "loose document",
+        "unknown member", "missing member", "a list of it", "no list", "too many", "documents no object", "loose document",
         "another document", "dangling", "no object", "unknown field", "device no name", "rims no object", "no names",
         "names no text",
     ],

@@ -179,7 +179,7 @@ def cpu(claims: dict[str, Any]) -> dict[str, Any]:
         pytest.param(lambda c: c.update(eat_profile=["tag:github.com,2023:veraison/ear"]), id="a list of profiles"),
         pytest.param(lambda c: c.pop("submods"), id="about nothing"),
         pytest.param(lambda c: c.update(submods={}), id="no submodule"),
-        pytest.param(lambda c: c.update(submods=[]), id="a list of submodules"),
+        pytest.param(lambda c: c.update(submods=["cpu0"]), id="a list of submodules"),
         pytest.param(lambda c: c.update(submods={"cpu0": 7}), id="a submodule that is a number"),
         pytest.param(lambda c: c.pop("ear.verifier-id"), id="no verifier"),
         pytest.param(lambda c: c.update({"ear.verifier-id": {"developer": "x"}}), id="half a verifier"),
