@@ -90,6 +90,8 @@ def test_devices_alone() -> None:
 
 def test_devices_that_nobody_asked_about_refuse() -> None:
     assert refused(CPUS["tdx"], policy("tdx")) == []
+    (none,) = (check for check in appraise_platform(CPUS["tdx"], (), policy("tdx")) if check.name == "policy.devices")
+    assert (none.outcome, none.got) == (Outcome.PASS, "no devices")
     assert refused(CPUS["tdx"], policy("tdx"), GPU) == ["simulation.devices", "simulation.manifests", "devices"]
 
 

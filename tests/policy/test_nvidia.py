@@ -173,13 +173,18 @@ def test_ueids() -> None:
     assert failed((gpu,), ueids=[gpu.ueid]) == []
     assert failed((gpu,), ueids=["1"]) == ["gpu0.ueid"]
     assert failed((gpu,), ueids=[]) == ["gpu0.ueid"]
+    *known, last = (device.ueid for device in devices(PPCIE))
+    assert failed(PPCIE, gpus=2, switches=2, ueids=[*known, last]) == []
+    assert failed(PPCIE, gpus=2, switches=2, ueids=known) == ["switch1.ueid"]
 
 
-def test_fields_whose_meaning_nobody_knows() -> None:
-    more = NvidiaMachine(changes={0: {"more_fields": (OpaqueField(type=99, value=b"?"),)}})
-    assert failed(more) == ["gpu0.opaque-fields"]
-    assert failed(more, allow_opaque_fields=[98]) == ["gpu0.opaque-fields"]
-    assert failed(more, allow_opaque_fields=[99]) == []
+@pytest.mark.parametrize(("place", "name"), [(0, "gpu0"), (1, "switch0")])
+def test_fields_whose_meaning_nobody_knows(place: int, name: str) -> None:
+    unknown = {"more_fields": (OpaqueField(type=99, value=b"?"),)}
+    more = NvidiaMachine(switches=1, changes={place: unknown})
+    assert failed(more, switches=1) == [f"{name}.opaque-fields"]
+    assert failed(more, switches=1, allow_opaque_fields=[98]) == [f"{name}.opaque-fields"]
+    assert failed(more, switches=1, allow_opaque_fields=[99]) == []
 
 
 # The table as a file has it

@@ -174,7 +174,7 @@ def test_the_defaults_are_the_strict_ones() -> None:
     assert Product.MILAN not in SnpPolicy().products
 
 
-def test_a_policy_without_its_constant_bit() -> None:
+def test_a_policy_without_what_is_always_set() -> None:
     assert failed(guest(clear=GuestPolicyFlag.RESERVED_ONE), policy()) == ["guest-policy"]
 
 

@@ -131,11 +131,9 @@ def _own_table(platform: PlatformClaims, policy: PlatformPolicy) -> tuple[Check,
 def _devices(devices: tuple[DeviceClaims, ...], policy: PlatformPolicy) -> tuple[Check, ...]:
     if policy.nvidia is not None:
         return appraise_nvidia(devices, policy.nvidia)  # without devices, their number is wrong
-    if not devices:
-        return ()
-    fix = "add [nvidia] and say how many there must be"
-    got = ", ".join(sorted({device.model.name for device in devices}))
-    return (_check("policy.devices", "There are no devices that we do not judge", False, "no devices", got, fix),)
+    title, fix = "There are no devices that we do not judge", "add [nvidia] and say how many there must be"
+    got = ", ".join(sorted({device.model.name for device in devices})) or "no devices"
+    return (_check("policy.devices", title, not devices, "no devices", got, fix),)
 
 
 def _check(name: str, title: str, good: bool, expected: str, got: str, fix: str = "") -> Check:
