@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +14,10 @@ from hermetic.evidence import EnclaveFlag, GuestPolicy, GuestPolicyFlag, Signing
 from hermetic.results import Claim, Source, Value
 from hermetic.results._device_claims import device_claims
 from hermetic.results._platform_claims import bits, platform_claims
+from hermetic.sources.simulator.sgx_platform import SgxPlatform
 from hermetic.sources.simulator.snp_platform import SnpPlatform
 from hermetic.sources.simulator.tdx_platform import TdxPlatform
-from hermetic.verify import INTEL_ROOTS, PlatformClaims, verify
+from hermetic.verify import INTEL_ROOTS, IntelClaims, PlatformClaims, verify
 from hermetic.verify.nvidia import verify_device
 from intel_forge import INTEL, LAUNCH_DIGEST, REPORT_DATA
 from intel_support import bundle_of, time_of
@@ -76,6 +78,37 @@ def test_whether_memory_can_be_read(debug: bool, dbgstat: str) -> None:
     assert stated(platform_claims(intel("tdx", TdxPlatform(attributes=attributes))))["dbgstat"] == dbgstat
 
 
+@pytest.mark.parametrize("bit", range(9))
+def test_any_bit_that_makes_a_domain_untrusted_is_debugging(bit: int) -> None:
+    usual = TdxPlatform().attributes
+    attributes = TdAttributes.from_int(usual.to_int() | 1 << bit)
+    said = stated(platform_claims(intel("tdx", TdxPlatform(attributes=attributes))))
+    assert said["dbgstat"] == ("enabled" if bit < 8 else "disabled-since-boot")
+
+
+def test_whether_an_enclave_can_be_debugged() -> None:
+    usual = SgxPlatform().attributes
+    debugged = replace(usual, flags=usual.flags | EnclaveFlag.DEBUG)
+    assert stated(platform_claims(intel("sgx")))["dbgstat"] == "disabled-since-boot"
+    assert stated(platform_claims(intel("sgx", SgxPlatform(attributes=debugged))))["dbgstat"] == "enabled"
+
+
+def test_the_date_of_the_firmware_is_that_of_its_oldest_part() -> None:
+    """As policies judge it, whichever part that is."""
+    domain = intel("tdx")
+    assert isinstance(domain, IntelClaims)
+    tcb = domain.tcb
+    assert tcb.module is not None
+    old = datetime(2020, 2, 29, tzinfo=UTC)
+    for name in ("platform", "module", "enclave"):
+        aged = replace(domain, tcb=replace(tcb, **{name: replace(getattr(tcb, name), date=old)}))
+        said = stated(platform_claims(aged))
+        assert (said["intel.tcb.date"], said[f"intel.tcb.{name}-date"]) == ("2020-02-29", "2020-02-29")
+        for other in {"platform", "module", "enclave"} - {name}:
+            assert said[f"intel.tcb.{other}-date"] == f"{getattr(tcb, other).date:%Y-%m-%d}"
+    assert "intel.tcb.module-date" not in stated(platform_claims(intel("sgx")))
+
+
 def test_a_providers_key_names_its_provider() -> None:
     claims = platform_claims(snp_claims(SnpPlatform(signing_key=SigningKey.VLEK)))
     said = stated(claims)
@@ -133,8 +166,6 @@ def test_the_same_quote_at_two_dates(collateral: str, status: str, advisories: i
 
 @needs_vectors
 def test_events_are_claims_of_the_log() -> None:
-    from dataclasses import replace
-
     folder, collateral = "tdx/v4-90c06f000000-dstack-cbdb5b", "collateral-2026-03-09-UpToDate.json"
     answer = json.loads(read("tdx-eventlogs/dstack-quote-report.json"))
     bundle = bundle_of(folder, collateral)

@@ -23,6 +23,7 @@ from hermetic.results import (
     open_ear,
     sign_ear,
 )
+from hermetic.results.ear import JUDGED_WITHIN
 from hermetic.results.jws import SigningKey, b64url, sign_jws
 from hermetic.wire import canonical
 from results_support import AT, EAR_VECTORS, ED25519, P256, POLICY, VERIFIER, part, recorded_key, verdict
@@ -131,6 +132,32 @@ def test_what_is_not_affirming(profile: Profile, changes: dict[str, Any], tier: 
     assert ear.tier is tier
     if changes.get("policy", POLICY) is None:
         assert ear.submods["cpu0"].policies == ()
+
+
+@pytest.mark.parametrize("way", [1, -1], ids=["for the past", "for the future"])
+@profiles
+def test_what_was_judged_for_another_time_is_no_yes_for_now(profile: Profile, way: int) -> None:
+    def result(apart: timedelta) -> dict[str, Any]:
+        return ear_claims(verdict(), issued=AT + way * apart, verifier=VERIFIER, profile=profile)
+
+    name, overall = ("ear.status", None) if profile is Profile.VERAISON else ("ear_status", "affirming")
+    near = result(JUDGED_WITHIN)
+    assert (cpu(near)[name], near.get("ear_status")) == ("affirming", overall)
+    far = result(JUDGED_WITHIN + timedelta(seconds=1))
+    assert (cpu(far)[name], far.get("ear_status")) == ("none", overall and "none")
+    vector = cpu(far)[name.replace("status", "trustworthiness-vector" if "." in name else "trustworthiness_vector")]
+    assert set(vector.values()) == {0}
+    # What was found for that time is there for an auditor.
+    concluded = cpu(far)["ear.veraison.policy-claims" if profile is Profile.VERAISON else "ear_verifier_claims"]
+    assert concluded["hermetic.verdict"] == "accepted"
+    assert concluded["hermetic.judged-at"] == int(AT.timestamp())
+
+
+def test_a_no_for_the_past_is_still_a_no() -> None:
+    refused = verdict("policy.snp.measurement", "policy.snp.tcb!", parts=(part(),))
+    claims = ear_claims(refused, issued=AT + DAY, verifier=VERIFIER)
+    assert cpu(claims)["ear.status"] == "contraindicated"
+    assert cpu(claims)["ear.trustworthiness-vector"]["hardware"] == 97
 
 
 @keys

@@ -213,8 +213,22 @@ def test_bare_evidence_does_not_say_what_runs() -> None:
     assert outcome(bare, "policy.workload") is Outcome.NOT_PERFORMED
     assert bare.overall is Overall.INCOMPLETE
     assert bare.policy == wanted.digest
+    # The same file, read for its platform alone, has the same digest: it asks no less.
     alone = examined(Composite(platform=report.evidence), None, **(asked | {"policy": wanted.platform}))
-    assert alone.overall is Overall.ACCEPTED
+    assert outcome(alone, "policy.workload") is Outcome.NOT_PERFORMED
+    assert alone.overall is Overall.INCOMPLETE
+    unasked = replace(wanted.platform, has_workload=False)
+    without = examined(Composite(platform=report.evidence), None, **(asked | {"policy": unasked}))
+    assert outcome_or_none(without, "policy.workload") is None
+    assert without.overall is Overall.ACCEPTED
+
+
+def test_only_a_nonce_that_was_compared_is_the_verdicts() -> None:
+    assert examined(machine(), policy()).nonce is None  # the platform answered its report data, nobody the nonce
+    assert examined(machine(None, PPCIE), policy(None, PPCIE)).nonce == NONCE
+    assert examined(machine("sev-snp", ONE_GPU), policy("sev-snp", ONE_GPU)).nonce == NONCE
+    refused = examined(machine(), policy(), report_data=bytes(64))
+    assert (refused.overall, refused.nonce) == (Overall.REFUSED, NONCE)  # a no answers whoever asked
 
 
 def test_what_cannot_be_meant_is_raised() -> None:

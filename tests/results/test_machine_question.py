@@ -52,6 +52,15 @@ def test_the_same_bytes_may_be_asked_for_by_themselves() -> None:
     assert verdict.overall is Overall.ACCEPTED
 
 
+def test_a_platform_without_devices_may_answer_a_nonce() -> None:
+    alone = Composite(platform=issue(report_data=machine_report_data(NONCE, ())))
+    for report_data in (None, machine_report_data(NONCE, ())):
+        assert judged(alone, report_data=report_data).nonce == NONCE
+    assert judged(alone, nonce=bytes(32)).nonce is None
+    other = Composite(platform=issue(report_data=REPORT_DATA))
+    assert judged(other, report_data=REPORT_DATA).nonce is None
+
+
 @pytest.mark.parametrize("change", ["swapped", "one less"])
 def test_other_devices_than_the_platform_signed_are_not_vouched_for(change: str) -> None:
     machine = evidence()

@@ -128,6 +128,27 @@ def test_simulated_is_never_affirming() -> None:
     assert tier(unappraised) is Tier.NONE
 
 
+def test_a_genuine_part_beside_a_simulated_one_affirms_nothing() -> None:
+    stated = {"measres": "comparison-success"}
+    names = (*SNP_POLICY, "policy.nvidia.gpu0.driver", "policy.nvidia.gpu0.mode")
+
+    def machine(*, simulated: bool, **changes: Any) -> Verdict:
+        return verdict(*names, parts=(part(simulated=simulated), part("gpu0", kind="nvidia", stated=stated)), **changes)
+
+    genuine = machine(simulated=False)
+    assert (tier(genuine), tier(genuine, 1)) == (Tier.AFFIRMING, Tier.AFFIRMING)
+    mixed = machine(simulated=True)
+    assert vector(mixed, 1) == NOTHING
+    assert (tier(mixed), tier(mixed, 1)) == (Tier.CONTRAINDICATED, Tier.NONE)
+
+
+def test_what_warns_beside_a_simulated_part_still_warns() -> None:
+    stated = {"intel.tcb.status": "OutOfDate"}
+    made = verdict(*TDX_POLICY, parts=(part(kind="tdx", stated=stated), part("gpu0", kind="nvidia", simulated=True)))
+    assert vector(made) == NOTHING | {"hardware": 32}
+    assert tier(made) is Tier.WARNING
+
+
 def test_a_debuggable_platform_shows_its_memory() -> None:
     made = verdict(parts=(part(stated={"dbgstat": "enabled"}),))
     assert vector(made) == GOOD | {"runtime-opaque": 96}

@@ -11,7 +11,6 @@ from hermetic.evidence import (
     GuestPolicyFlag,
     SgxQuote,
     SnpReport,
-    TdFlag,
     TdReport,
     TdxQuote,
 )
@@ -22,6 +21,8 @@ _AMD, _INTEL = 3704, 343
 """IANA private enterprise numbers, which EAT's ``oemid`` may be (RFC 9711, 4.2.5.3)."""
 _DEBUG_ON, _DEBUG_OFF = "enabled", "disabled-since-boot"
 """EAT's ``dbgstat`` (RFC 9711, 4.2.9): each TEE fixes it at launch for as long as the guest runs."""
+_TUD = 0xFF
+"""TDATTRIBUTES.TUD: any bit of it lets the host look into the domain (debugging, profiling, or a use yet to come)."""
 
 
 def platform_claims(verified: PlatformClaims) -> tuple[Claim, ...]:
@@ -54,9 +55,7 @@ def _intel(verified: IntelClaims) -> Iterator[Claim]:
     yield _claim("hwmodel", verified.product, Source.CERTIFICATE)
     quote, pck, tcb = verified.report, verified.pck, verified.tcb
     fields = tdx_fields(quote) if isinstance(quote, TdxQuote) else sgx_fields(quote)
-    debug = TdFlag.DEBUG if isinstance(quote, TdxQuote) else EnclaveFlag.DEBUG
-    attributes = quote.body.td_attributes if isinstance(quote, TdxQuote) else quote.body.attributes
-    yield _claim("dbgstat", _dbgstat(debug in attributes.flags), Source.EVIDENCE)
+    yield _claim("dbgstat", _dbgstat(_intel_debug(quote)), Source.EVIDENCE)
     for name, value in fields.items():
         yield _claim(f"{verified.tee}.{name}", value, Source.EVIDENCE)
     yield _claim("intel.fmspc", pck.fmspc.hex(), Source.CERTIFICATE)
@@ -68,7 +67,10 @@ def _intel(verified: IntelClaims) -> Iterator[Claim]:
     if pck.smt_enabled is not None:
         yield _claim("intel.smt-enabled", pck.smt_enabled, Source.CERTIFICATE)
     yield _claim("intel.tcb.status", str(tcb.status), Source.COLLATERAL)
-    yield _claim("intel.tcb.date", f"{tcb.platform.date:%Y-%m-%d}", Source.COLLATERAL)
+    yield _claim("intel.tcb.date", f"{tcb.date:%Y-%m-%d}", Source.COLLATERAL)  # the oldest part's, as policies judge
+    for name, judged in (("platform", tcb.platform), ("module", tcb.module), ("enclave", tcb.enclave)):
+        if judged is not None:
+            yield _claim(f"intel.tcb.{name}-date", f"{judged.date:%Y-%m-%d}", Source.COLLATERAL)
     yield _claim("intel.tcb.advisories", tcb.advisories, Source.COLLATERAL)
     yield _claim("intel.tcb.evaluations", tuple(map(str, tcb.evaluation_numbers)), Source.COLLATERAL)
     if verified.events is not None:
@@ -168,6 +170,13 @@ def bits(flags: IntFlag, unknown: int) -> tuple[str, ...]:
     """The names of what is set, lowest bit first; a bit without a name by its number."""
     names = [flag.name or "" for flag in type(flags) if flag in flags]
     return (*names, *(f"bit {bit}" for bit in range(unknown.bit_length()) if unknown >> bit & 1))
+
+
+def _intel_debug(quote: TdxQuote | SgxQuote) -> bool:
+    """Whether the host may look inside, by whichever bit."""
+    if isinstance(quote, TdxQuote):
+        return quote.body.td_attributes.to_int() & _TUD != 0
+    return EnclaveFlag.DEBUG in quote.body.attributes.flags
 
 
 def _dbgstat(debug: bool) -> str:

@@ -5,12 +5,13 @@ Two spellings of the same content are written and read, told apart by ``eat_prof
     Profile.VERAISON   tag:github.com,2023:veraison/ear    ``ear.status``, as deployed verifiers write it
     Profile.IETF       tag:ietf.org,2026:rats/ear#04       ``ear_status``, as draft-ietf-rats-ear-04 has it
 
-One submodule a part, its status and AR4SI vector as :mod:`hermetic.results.trust` says.
+One submodule a part, its status and AR4SI vector as :mod:`hermetic.results.trust` says; neither affirms anything where
+what was judged is another time than that of issue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,14 +19,16 @@ from typing import Any
 
 from hermetic.results.claim import Claim, Source
 from hermetic.results.jws import SigningKey, b64url, sign_jws
-from hermetic.results.trust import Tier, status, trust_vector
+from hermetic.results.trust import Tier, status, trust_vector, unaffirmed, worst
 from hermetic.results.verdict import Part, Verdict
 from hermetic.wire import canonical
 
-__all__ = ["LIFETIME", "TYP", "Profile", "VerifierId", "ear_claims", "sign_ear"]
+__all__ = ["JUDGED_WITHIN", "LIFETIME", "TYP", "Profile", "VerifierId", "ear_claims", "judged_now", "sign_ear"]
 
 LIFETIME = timedelta(minutes=5)
 """How long a result stands unless its maker says otherwise: what it is about may be patched or revoked tomorrow."""
+JUDGED_WITHIN = timedelta(minutes=5)
+"""How far the time that was judged may be from that of issue, either way, for a result to be about now."""
 TYP = "eat+jwt"
 _BULKY = frozenset({"nvidia.measurements"})
 """Left out of tokens, which travel in headers: 64 digests a device, of which ``measres`` says what they were worth."""
@@ -83,19 +86,23 @@ def ear_claims(
     lifetime: timedelta = LIFETIME,
     profile: Profile = Profile.VERAISON,
 ) -> dict[str, Any]:
-    """The claims set.  ``issued`` (aware) is when it is written; the time that was judged is ``hermetic.judged-at``."""
+    """The claims set.  ``issued`` (aware) is when it is written; the time that was judged is ``hermetic.judged-at``.
+
+    Where they differ by more than JUDGED_WITHIN, the result is about a date, for an auditor: ``hermetic.verdict`` says
+    what was found for it, and no status and no number of a vector is affirming.
+    """
     names = NAMES[profile]
     claims: dict[str, Any] = {
         "eat_profile": str(profile),
         "iat": int(issued.timestamp()),
         "exp": int((issued + lifetime).timestamp()),
         names.verifier: {"developer": verifier.developer, "build": verifier.build},
-        "submods": {part.name: _appraisal(verdict, part, profile) for part in verdict.parts},
+        "submods": {part.name: _appraisal(verdict, part, profile, issued) for part in verdict.parts},
     }
     if verdict.nonce is not None:
         claims["eat_nonce"] = b64url(verdict.nonce)
     if profile is Profile.IETF:
-        claims[names.status] = str(_overall(verdict))
+        claims[names.status] = str(worst(_trust(verdict, part, issued)[0] for part in verdict.parts))  # all are needed
     return claims
 
 
@@ -113,18 +120,22 @@ def sign_ear(
     return sign_jws(canonical(claims), key, typ=TYP)
 
 
-def _overall(verdict: Verdict) -> Tier:
-    """The worst of the parts: all are needed."""
-    order = list(Tier)
-    return max((status(verdict, part) for part in verdict.parts), key=order.index)
+def judged_now(at: datetime, issued: datetime) -> bool:
+    """Whether what was judged for ``at`` is about the time of issue: a yes for last year is none for today."""
+    return abs(issued - at) <= JUDGED_WITHIN
 
 
-def _appraisal(verdict: Verdict, part: Part, profile: Profile) -> dict[str, Any]:
+def _trust(verdict: Verdict, part: Part, issued: datetime) -> tuple[Tier, Mapping[str, int]]:
+    tier, vector = status(verdict, part), trust_vector(verdict, part)
+    if judged_now(verdict.at, issued):
+        return tier, vector
+    return worst((tier, Tier.NONE)), unaffirmed(vector)
+
+
+def _appraisal(verdict: Verdict, part: Part, profile: Profile, issued: datetime) -> dict[str, Any]:
     names = NAMES[profile]
-    appraisal: dict[str, Any] = {
-        names.status: str(status(verdict, part)),
-        names.vector: dict(trust_vector(verdict, part)),
-    }
+    tier, vector = _trust(verdict, part, issued)
+    appraisal: dict[str, Any] = {names.status: str(tier), names.vector: dict(vector)}
     if verdict.policy is not None:
         appraisal[names.policy] = verdict.policy if profile is Profile.VERAISON else [verdict.policy]
     if part.nonce is not None and profile is Profile.IETF:

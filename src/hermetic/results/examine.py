@@ -79,10 +79,10 @@ def examine(
 ) -> Verdict:
     """The verdict over bare evidence.  ``report_data`` (64 bytes) is the platform's question, ``nonce`` (32) devices'.
 
-    Either None records the comparison as not performed; so is what a policy asks of a workload.  A platform that
+    Either None records the comparison as not performed; so is what a policy's file asks of a workload.  A platform that
     answers the nonce together with its devices (:func:`~hermetic.evidence.machine_report_data`) needs no question of
-    its own.  A refusal is in the verdict, not raised; Misconfigured is raised for roots, times or questions that cannot
-    be meant.
+    its own; one without devices that does not answer the nonce leaves it out of the verdict.
+    A refusal is in the verdict, not raised; Misconfigured is raised for roots, times or questions that cannot be meant.
     """
     found = _Found()
     together = _together(evidence, nonce)
@@ -91,20 +91,21 @@ def examine(
     devices = _devices(found, evidence.devices, device_roots, now, nonce)  # 1
     if found.refusal is None and len(devices) > 1:
         _machine(found, devices, nonce)  # 2
+    vouched = platform is not None and together is not None and asked == together
+    answered = vouched or bool(devices) or found.refusal is not None  # a no answers whoever asked
     if evidence.platform is not None and evidence.devices:
-        vouched = platform is not None and together is not None and asked == together
         found.checks.append(_BOUND if vouched else _NOT_BOUND)  # 3
     judge = policy.platform if isinstance(policy, Policy) else policy
     if judge is not None and found.refusal is None:
         found.checks += appraise_platform(platform, devices, judge, at=now)  # 4
-        found.checks += [_NO_WORKLOAD] if isinstance(policy, Policy) else []
+        found.checks += [_NO_WORKLOAD] if judge.has_workload else []
     return Verdict(
         at=now,
         parts=tuple(found.parts),
         checks=tuple(found.checks),
         policy=None if judge is None else judge.digest,
         refusal=found.refusal,
-        nonce=nonce,
+        nonce=nonce if answered else None,
     )
 
 

@@ -7,6 +7,7 @@ results reads ours.  What no check of a policy looked at stays 0, "no claim".
     not authentic       99 throughout: cryptographic validation failed
     not appraised        0 throughout: nobody said that it is wanted
     simulated           hardware 97 and runtime-opaque 96, whatever a policy said: never affirming
+    beside simulated    nothing affirming: a policy that takes simulation says nothing of a real machine
     appraised           by the policy's checks, category by category
 """
 
@@ -21,7 +22,7 @@ from hermetic.errors import Malformed
 from hermetic.results.verdict import Overall, Part, Verdict
 from hermetic.verify import Check, Outcome
 
-__all__ = ["CATEGORIES", "Tier", "status", "tier_of", "trust_vector"]
+__all__ = ["CATEGORIES", "Tier", "status", "tier_of", "trust_vector", "unaffirmed", "worst"]
 
 
 class Tier(StrEnum):
@@ -87,6 +88,8 @@ def trust_vector(verdict: Verdict, part: Part) -> Mapping[str, int]:
         vector["hardware"] = _OLD_FIRMWARE
     if part.simulated:
         vector |= {"hardware": _SIMULATED_HARDWARE, "runtime-opaque": _VISIBLE}
+    elif verdict.simulated:
+        return unaffirmed(vector)
     return vector
 
 
@@ -99,10 +102,15 @@ def status(verdict: Verdict, part: Part) -> Tier:
     if overall is Overall.NOT_APPRAISED:
         return Tier.NONE
     vector = trust_vector(verdict, part)
-    worst = _worst(tier_of(value) for value in vector.values() if value != _NO_CLAIM)
+    tier = worst(tier_of(value) for value in vector.values() if value != _NO_CLAIM)
     if _NO_CLAIM in (vector["hardware"], vector["executables"]):
-        worst = _worst((worst, Tier.NONE))  # neither is affirmed where nobody looked at it
-    return worst if overall is Overall.ACCEPTED else _worst((worst, Tier.WARNING))
+        tier = worst((tier, Tier.NONE))  # neither is affirmed where nobody looked at it
+    return tier if overall is Overall.ACCEPTED else worst((tier, Tier.WARNING))
+
+
+def unaffirmed(vector: Mapping[str, int]) -> dict[str, int]:
+    """The vector with no claim where it affirms: what it warns of still stands."""
+    return {name: _NO_CLAIM if tier_of(value) is Tier.AFFIRMING else value for name, value in vector.items()}
 
 
 def tier_of(value: int) -> Tier:
@@ -120,7 +128,8 @@ _TIERS = (
 )
 
 
-def _worst(tiers: Iterable[Tier]) -> Tier:
+def worst(tiers: Iterable[Tier]) -> Tier:
+    """NONE where there is none."""
     order = list(Tier)
     return max(tiers, key=order.index, default=Tier.NONE)
 

@@ -67,7 +67,7 @@ class Verdict:
     """Everything there is to say.  ``checks`` are in the order made; a device's are under its name ("gpu0.nvidia…").
 
     ``policy`` is the digest of the policy whose checks are among them, None where none appraised.  ``refusal`` is what
-    ended a verification that failed.  ``nonce`` is the relying party's own, where one was compared.
+    ended a verification that failed.  ``nonce`` is the relying party's own, where one was compared or all was refused.
     ``workload`` are claims about what runs there, from an attestation report.
     """
 
