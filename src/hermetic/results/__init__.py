@@ -6,7 +6,8 @@ Composite | AttestationReport --examine--> Verdict --sign_ear--> EAR (a signed J
 from hermetic.results.claim import Claim, Source, Value
 from hermetic.results.ear import Profile, VerifierId, ear_claims, sign_ear
 from hermetic.results.ear_reader import Appraisal, Ear, open_ear
-from hermetic.results.examine import examine, examine_report
+from hermetic.results.examine import examine
+from hermetic.results.report import examine_report, refused_report, report_verdict
 from hermetic.results.trust import CATEGORIES, Tier, status, trust_vector
 from hermetic.results.verdict import Overall, Part, Verdict
 
@@ -27,6 +28,8 @@ __all__ = [
     "examine",
     "examine_report",
     "open_ear",
+    "refused_report",
+    "report_verdict",
     "sign_ear",
     "status",
     "trust_vector",

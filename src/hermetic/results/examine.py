@@ -19,16 +19,13 @@ from datetime import datetime
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import Composite, SnpReport, machine_report_data, parse_evidence
 from hermetic.evidence.nvidia import DeviceBundle
-from hermetic.identity import AttestationReport, Claims, Purpose, name_devices, verify_report
-from hermetic.policy import PlatformPolicy, Policy, appraise_platform, review
-from hermetic.results._device_claims import device_claims
-from hermetic.results._platform_claims import platform_claims
-from hermetic.results.claim import Claim, Source, Value
+from hermetic.policy import PlatformPolicy, Policy, appraise_platform
+from hermetic.results._parts import device_parts, platform_part
 from hermetic.results.verdict import Part, Verdict
 from hermetic.verify import Check, Outcome, PlatformClaims, Root, verify
 from hermetic.verify.nvidia import NVIDIA_ROOTS, DeviceClaims, NvidiaRoots, check_machine, verify_device
 
-__all__ = ["examine", "examine_report"]
+__all__ = ["examine"]
 
 _NO_WORKLOAD = Check(
     name="policy.workload",
@@ -109,45 +106,6 @@ def examine(
     )
 
 
-def examine_report(
-    report: AttestationReport,
-    *,
-    roots: tuple[Root, ...],
-    device_roots: NvidiaRoots = NVIDIA_ROOTS,
-    now: datetime,
-    purpose: Purpose,
-    nonce: bytes | None = None,
-    policy: Policy | None = None,
-) -> Verdict:
-    """The verdict over an attestation report: platform, devices, and the workload that they vouch for.
-
-    Parameters and what is raised as in :func:`examine`.
-    """
-    digest = None if policy is None else policy.digest
-    try:
-        claims = verify_report(
-            report,
-            roots=roots,
-            device_roots=device_roots,
-            now=now,
-            purpose=purpose,
-            nonce=nonce,
-            crl_required=False,
-        )
-    except (Malformed, NotAuthentic) as error:
-        # It ends at the first failure, wherever that is: no part of it is shown as genuine.
-        part = Part(name="cpu0", kind=report.evidence.tee, authentic=False)
-        return Verdict(at=now, parts=(part,), checks=error.checks, policy=digest, refusal=error, nonce=nonce)
-    return Verdict(
-        at=now,
-        parts=(_platform_part(claims.platform), *_device_parts(claims.devices)),
-        checks=claims.checks if policy is None else review(claims, policy),
-        policy=digest,
-        nonce=nonce,
-        workload=tuple(_workload(claims)),
-    )
-
-
 def _together(evidence: Composite, nonce: bytes | None) -> bytes | None:
     """What a platform signs to answer ``nonce`` together with these devices, if this one claims that it did."""
     if evidence.platform is None or nonce is None:
@@ -172,7 +130,7 @@ def _platform(
         found.parts.append(Part(name="cpu0", kind=bundle.tee, authentic=False))
         return None
     found.checks += claims.checks
-    found.parts.append(_platform_part(claims))
+    found.parts.append(platform_part(claims))
     return claims
 
 
@@ -191,7 +149,7 @@ def _devices(
             found.refuse(error, prefix=f"{name}.")
             found.parts.append(Part(name=name, kind=bundle.device, authentic=False))
     devices = tuple(verified)
-    for part, device in zip(_device_parts(devices), devices, strict=True):
+    for part, device in zip(device_parts(devices), devices, strict=True):
         found.parts.append(part)
         found.checks += _named(device.checks, f"{part.name}.")
     return devices
@@ -202,46 +160,6 @@ def _machine(found: _Found, devices: tuple[DeviceClaims, ...], nonce: bytes | No
         found.checks += check_machine(devices, nonce=nonce)
     except NotAuthentic as error:
         found.refuse(error)
-
-
-def _platform_part(claims: PlatformClaims) -> Part:
-    return Part(
-        name="cpu0", kind=claims.tee, authentic=True, simulated=claims.simulated, claims=platform_claims(claims)
-    )
-
-
-def _device_parts(devices: tuple[DeviceClaims, ...]) -> tuple[Part, ...]:
-    return tuple(
-        Part(
-            name=name,
-            kind=device.device,
-            authentic=True,
-            simulated=device.simulated,
-            claims=device_claims(device),
-            nonce=device.nonce,
-        )
-        for name, device in zip(name_devices(devices), devices, strict=True)
-    )
-
-
-def _workload(claims: Claims) -> Iterable[Claim]:
-    binding, launch = claims.binding, claims.launch
-    stated: dict[str, Value] = {
-        "service": launch.service,
-        "purpose": str(binding.purpose),
-        "launch-digest": binding.launch_digest,
-        "keyset-digest": binding.keyset_digest,
-        "devices-digest": binding.devices_digest,
-        "program-digest": launch.program_digest,
-        "config-digest": launch.config_digest,
-        "models": tuple(f"{model.name} {model.manifest_digest}" for model in launch.models),
-        "keys-expire": f"{claims.keyset.expires():%Y-%m-%dT%H:%M:%SZ}",
-        "nonce": binding.nonce.hex(),
-    }
-    for name, value in stated.items():
-        yield Claim(name=f"hermetic.{name}", value=value, source=Source.EVIDENCE)
-    if claims.device_link is not None:
-        yield Claim(name="hermetic.device-link", value=str(claims.device_link), source=Source.EVIDENCE)
 
 
 def _named(checks: Iterable[Check], prefix: str) -> Iterable[Check]:
