@@ -110,9 +110,9 @@ def test_a_bare_platform_answers_a_nonce_of_32_bytes() -> None:
         (lambda value: value | {"evidence": [value["evidence"][0] | {"crls": [[]]}]}, "is not there"),
     ],
     ids=[
-        "unknown member", "missing member", "a list of it", "no list", "too many", "documents no object", "loose document",
-        "another document", "dangling", "no object", "unknown field", "device no name", "rims no object", "no names",
-        "names no text",
+        "unknown member", "missing member", "a list of it", "no list", "too many", "documents no object",
+        "loose document", "another document", "dangling", "no object", "unknown field", "device no name",
+        "rims no object", "no names", "names no text",
     ],
 )  # fmt: skip
 def test_a_loose_end_refuses(change: Any, reason: str) -> None:
