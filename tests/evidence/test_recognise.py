@@ -169,6 +169,9 @@ def test_zeros_behind_a_quote_are_no_part_of_it_and_anything_else_is_refused(fol
 @needs_vectors
 def test_what_begins_as_something_known_is_refused_as_that() -> None:
     quote = bytearray(bundle_of(COS, None).evidence)
+    for length in (28, 47, 48, len(quote) - 1):
+        with pytest.raises(Malformed, match="quote"):
+            recognise(bytes(quote[:length]))
     quote[4] = 0x55
     with pytest.raises(Malformed, match="TEE type 0x55"):
         recognise(bytes(quote))
@@ -244,6 +247,15 @@ def test_evidence_of_one_machine() -> None:
     alone = recognise(Composite(platform=None, devices=(device,)).to_bytes())
     assert only(alone) == DevicePart(bundle=device)
     assert only(recognise(canonical(device.to_json()))) == DevicePart(bundle=device)
+
+
+def test_only_what_has_the_size_and_the_marks_of_a_report_is_refused_as_one() -> None:
+    report = simulated().evidence
+    for other in (report[:-1], report + b"\0", report[:1] + b"\1" + report[2:], report[:0x34] + b"\2" + report[0x35:]):
+        with pytest.raises(Malformed, match="not a form"):
+            recognise(other)
+    with pytest.raises(Malformed, match="version 9 is not one of"):
+        recognise(b"\x09" + report[1:])
 
 
 # Text around binary

@@ -140,7 +140,7 @@ def _is_text(data: bytes) -> bool:
         data.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return b"\0" not in data and bool(data.strip())
+    return b"\0" not in data
 
 
 def _manifest(data: bytes) -> Recognised | None:
@@ -190,7 +190,7 @@ def _without_padding(data: bytes, tee_type: int) -> bytes:
 
 
 def _looks_like_quote(data: bytes) -> bool:
-    return len(data) >= HEADER_LENGTH and data[12:28] == INTEL_QE
+    return data[12:28] == INTEL_QE
 
 
 def _nvidia(data: bytes) -> Recognised:
