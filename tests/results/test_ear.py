@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
-from hermetic.errors import Malformed, NotAuthentic
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic
 from hermetic.results import (
     CATEGORIES,
     Claim,
@@ -30,7 +30,7 @@ from results_support import AT, EAR_VECTORS, ED25519, P256, POLICY, VERIFIER, pa
 from vectors import needs_vectors
 
 NONCE = bytes(range(32))
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 profiles = pytest.mark.parametrize("profile", list(Profile), ids=lambda profile: profile.name)
 keys = pytest.mark.parametrize("key", [ED25519, P256], ids=["EdDSA", "ES256"])
 
@@ -198,6 +198,15 @@ def cpu(claims: dict[str, Any]) -> dict[str, Any]:
     return appraisal
 
 
+def said(claims: dict[str, Any]) -> dict[str, Any]:
+    concluded: dict[str, Any] = cpu(claims)["ear.veraison.policy-claims"]
+    return concluded
+
+
+def judged(apart: timedelta) -> dict[str, int]:
+    return {"hermetic.judged-at": int((AT + apart).timestamp())}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -219,6 +228,15 @@ def cpu(claims: dict[str, Any]) -> dict[str, Any]:
         pytest.param(lambda c: c.update(exp=str(c["exp"])), id="an end as text"),
         pytest.param(lambda c: c.update(exp=None), id="an end that is nothing"),
         pytest.param(lambda c: c.update(eat_nonce=[c["eat_nonce"]]), id="a list of nonces"),
+        pytest.param(lambda c: c.update(eat_nonce=""), id="an empty nonce"),
+        pytest.param(lambda c: c.update(nbf=str(c["iat"])), id="a beginning as text"),
+        pytest.param(lambda c: c.update(aud=7), id="for a number"),
+        pytest.param(lambda c: c.update(aud=[]), id="for a list of nobody"),
+        pytest.param(lambda c: c.update(aud=["me", 7]), id="for a list with a number"),
+        pytest.param(lambda c: c.update(aud=""), id="for nobody"),
+        pytest.param(lambda c: c.update({"ear.status": "fine"}), id="another status of the whole"),
+        pytest.param(lambda c: c.update({"ear.status": None}), id="a status of the whole that is nothing"),
+        pytest.param(lambda c: said(c).update({"hermetic.judged-at": "now"}), id="judged at a time as text"),
         pytest.param(lambda c: cpu(c).pop("ear.status"), id="no status"),
         pytest.param(lambda c: cpu(c).update({"ear.status": 2}), id="a status as number"),
         pytest.param(lambda c: cpu(c).update({"ear.status": "fine"}), id="another status"),
@@ -287,10 +305,112 @@ def test_it_answers_the_nonce_that_was_asked(profile: Profile) -> None:
     assert opened(signed(profile=profile), nonce=None).nonce == b64url(NONCE)
     without = sign_ear(verdict(), ED25519, issued=AT, verifier=VERIFIER, profile=profile)
     assert opened(without, nonce=None).nonce is None
-    for token, nonce in ((signed(profile=profile), bytes(32)), (without, NONCE), (signed(profile=profile), b"")):
+    for token, nonce in ((signed(profile=profile), bytes(32)), (without, NONCE)):
         with pytest.raises(NotAuthentic) as refusal:
             opened(token, nonce=nonce)
         assert refusal.value.code == "ear.nonce"
+
+
+def test_an_empty_nonce_asks_nothing() -> None:
+    for token in (signed(), sign_ear(verdict(), ED25519, issued=AT, verifier=VERIFIER)):
+        with pytest.raises(Misconfigured, match="empty nonce"):
+            opened(token, nonce=b"")
+
+
+def test_a_result_that_does_not_stand_yet() -> None:
+    def begins(after: timedelta) -> str:
+        return altered(lambda claims: claims.update(nbf=int((AT + after).timestamp())))
+
+    assert opened(begins(timedelta(seconds=60))).begins == AT + timedelta(seconds=60)
+    assert opened(signed()).begins is None
+    with pytest.raises(NotAuthentic) as refusal:
+        opened(begins(timedelta(seconds=61)))
+    assert refusal.value.code == "ear.not_before"
+
+
+@pytest.mark.parametrize("stated", ["me", ["you", "me"]], ids=["one", "several"])
+def test_a_result_for_somebody(stated: object) -> None:
+    token = altered(lambda claims: claims.update(aud=stated))
+    assert "me" in opened(token, audience="me").audience
+    for audience in (None, "us", "m", ""):
+        with pytest.raises(NotAuthentic) as refusal:
+            opened(token, audience=audience)
+        assert refusal.value.code == "ear.audience"
+
+
+def test_a_result_for_everybody_is_not_for_who_names_himself() -> None:
+    assert opened(signed()).audience == ()
+    with pytest.raises(NotAuthentic) as refusal:
+        opened(signed(), audience="me")
+    assert refusal.value.code == "ear.audience"
+
+
+@profiles
+def test_the_word_about_the_whole_bounds_the_parts(profile: Profile) -> None:
+    name = "ear.status" if profile is Profile.VERAISON else "ear_status"
+    for tier in Tier:
+        ear = opened(altered(lambda claims, tier=tier: claims.update({name: str(tier)}), profile))  # type: ignore[misc]
+        assert (ear.overall, ear.tier) == (tier, tier)
+        assert ear.submods["cpu0"].status is Tier.AFFIRMING
+    silent = opened(altered(lambda claims: claims.pop(name, None), profile))
+    assert (silent.overall, silent.tier) == (None, Tier.AFFIRMING)
+
+    def contradict(claims: dict[str, Any]) -> None:
+        claims[name] = "affirming"
+        cpu(claims)[name] = "contraindicated"
+
+    assert opened(altered(contradict, profile)).tier is Tier.CONTRAINDICATED
+
+
+VECTOR = "ear.trustworthiness-vector"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda c: cpu(c).pop(VECTOR), id="no vector"),
+        pytest.param(lambda c: cpu(c).update({VECTOR: {}}), id="an empty vector"),
+        pytest.param(lambda c: cpu(c).update({VECTOR: dict.fromkeys(CATEGORIES, 0)}), id="no claim at all"),
+        pytest.param(lambda c: said(c).update({"hermetic.simulated": True}), id="simulated"),
+        pytest.param(lambda c: said(c).update({"hermetic.simulated": 1}), id="simulated, in another spelling"),
+        pytest.param(lambda c: cpu(c).update({"hermetic.simulated": True}), id="simulated, said beside the claims"),
+        pytest.param(lambda c: said(c).update(judged(-JUDGED_WITHIN - SECOND)), id="judged for the past"),
+        pytest.param(lambda c: said(c).update(judged(JUDGED_WITHIN + SECOND)), id="judged for the future"),
+        pytest.param(lambda c: cpu(c).update(judged(-DAY)), id="judged for the past, said beside the claims"),
+    ],
+)
+def test_what_cannot_be_taken_for_a_yes(change: Callable[[dict[str, Any]], object]) -> None:
+    ear = opened(altered(change))
+    assert ear.submods["cpu0"].status is ear.tier is Tier.NONE
+
+    def warned(claims: dict[str, Any]) -> None:
+        change(claims)
+        cpu(claims)["ear.status"] = "warning"
+
+    assert opened(altered(warned)).tier is Tier.WARNING  # a no stays what it is
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda c: cpu(c).update({VECTOR: {"hardware": 2}}), id="one number"),
+        pytest.param(lambda c: said(c).pop("hermetic.simulated"), id="nothing about simulation"),
+        pytest.param(lambda c: said(c).pop("hermetic.judged-at"), id="nothing about time"),
+        pytest.param(lambda c: said(c).update(judged(-JUDGED_WITHIN)), id="judged a moment before"),
+        pytest.param(lambda c: said(c).update(judged(JUDGED_WITHIN)), id="judged a moment after"),
+    ],
+)
+def test_what_can(change: Callable[[dict[str, Any]], object]) -> None:
+    assert opened(altered(change)).tier is Tier.AFFIRMING
+
+
+@profiles
+def test_the_time_that_was_judged_is_read(profile: Profile) -> None:
+    assert opened(signed(profile=profile)).submods["cpu0"].judged_at == AT
+    later = sign_ear(verdict(), ED25519, issued=AT + DAY, verifier=VERIFIER, profile=profile)
+    ear = opened(later, now=AT + DAY, nonce=None)
+    assert (ear.tier, ear.submods["cpu0"].judged_at) == (Tier.NONE, AT)
+    assert opened(altered(lambda c: said(c).pop("hermetic.judged-at"))).submods["cpu0"].judged_at is None
 
 
 def test_other_kinds_of_token_and_other_signers() -> None:
@@ -315,9 +435,9 @@ def test_what_else_an_appraisal_says_is_kept() -> None:
 
 
 RECORDED = {
-    "ear-claims.json": (Tier.AFFIRMING, {}),
+    "ear-claims.json": (Tier.NONE, {}),  # said to be affirming, without a vector to show for it
     "ear-claims-tv-ok.json": (Tier.AFFIRMING, {"executables": 3, "hardware": 2}),
-    "ear-claims-extension-ok.json": (Tier.AFFIRMING, {}),
+    "ear-claims-extension-ok.json": (Tier.NONE, {}),
     "ear-claims-key-attestation-ok.json": (Tier.AFFIRMING, {"executables": 2, "hardware": 2}),
     "ear-claims-key-attestation-ko.json": (Tier.CONTRAINDICATED, {"executables": 96, "hardware": 2}),
 }

@@ -30,6 +30,8 @@ LIFETIME = timedelta(minutes=5)
 JUDGED_WITHIN = timedelta(minutes=5)
 """How far the time that was judged may be from that of issue, either way, for a result to be about now."""
 TYP = "eat+jwt"
+SIMULATED, JUDGED_AT = "hermetic.simulated", "hermetic.judged-at"
+"""Claims of ours that the reader of a result heeds."""
 _BULKY = frozenset({"nvidia.measurements"})
 """Left out of tokens, which travel in headers: 64 digests a device, of which ``measres`` says what they were worth."""
 
@@ -143,8 +145,8 @@ def _appraisal(verdict: Verdict, part: Part, profile: Profile, issued: datetime)
     attested, concluded = _by_authority((*part.claims, *_workload(verdict, part)))
     concluded |= {
         "hermetic.verdict": str(verdict.overall),
-        "hermetic.simulated": part.simulated,
-        "hermetic.judged-at": int(verdict.at.timestamp()),
+        SIMULATED: part.simulated,
+        JUDGED_AT: int(verdict.at.timestamp()),
     }
     if profile is Profile.IETF:
         return appraisal | {"ear_attester_claims": attested, "ear_verifier_claims": concluded}
