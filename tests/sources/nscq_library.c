@@ -50,7 +50,9 @@ nscq_rc_t nscq_session_path_observe(Session *session, const char *path, void (*c
     (void)session;
     if (flags || knob("NSCQ_OBSERVE")) return -5;
     for (int index = 0;; ++index) {
-        nscq_uuid_t uuid = {{(uint8_t)(200 - index)}};
+        /* NSCQ_NAMES 1: all have one name; 2: none has any. */
+        nscq_uuid_t named = {{(uint8_t)(knob("NSCQ_NAMES") == 1 ? 1 : 200 - index)}};
+        const nscq_uuid_t *uuid = knob("NSCQ_NAMES") == 2 ? NULL : &named;
         nscq_rc_t rc = (nscq_rc_t)knob("NSCQ_DEVICE");
         static Report report;
         static Certificate certificate;
@@ -58,12 +60,12 @@ nscq_rc_t nscq_session_path_observe(Session *session, const char *path, void (*c
         if (!strcmp(path, "/{nvswitch}/config/attestation_report")) {
             if ((length = recorded(index, "report", report.report, sizeof report.report)) < 0) return 0;
             report.report_size = (uint32_t)length;
-            ((ReportFn)callback)(&uuid, rc, report, data);
+            ((ReportFn)callback)(uuid, rc, report, data);
         } else if (!strcmp(path, "/{nvswitch}/config/certificate")) {
             length = recorded(index, "chain", certificate.cert_chain, sizeof certificate.cert_chain);
             if (length < 0) return 0;
             certificate.cert_chain_size = (uint32_t)length;
-            ((CertificateFn)callback)(&uuid, rc, certificate, data);
+            ((CertificateFn)callback)(uuid, rc, certificate, data);
         } else {
             return -5;
         }

@@ -66,6 +66,19 @@ def test_a_device_that_hangs_is_given_up_on_and_stays_taken_until_it_lets_go() -
     assert patient.ask(lambda: 1) == 1
 
 
+def test_a_device_that_nobody_can_be_sent_to_is_free_again() -> None:
+    """A stack larger than all that a process can address: the system gives no such thread."""
+    lock = DeviceLock("a device of test 9", timeout=0.02)
+    before = threading.stack_size(1 << 62)
+    try:
+        with pytest.raises(Unavailable, match="a device of test 9: no thread can be started") as refusal:
+            lock.ask(lambda: pytest.fail("asked"))
+    finally:
+        threading.stack_size(before)
+    assert refusal.value.code == "device_busy"
+    assert DeviceLock("a device of test 9", timeout=30).ask(lambda: 1) == 1
+
+
 def test_devices_of_other_names_do_not_wait_for_one_another() -> None:
     one, two = DeviceLock("a device of test 7", timeout=10), DeviceLock("another device of test 7", timeout=10)
     assert one.ask(lambda: two.ask(lambda: 1)) == 1

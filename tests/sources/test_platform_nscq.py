@@ -101,6 +101,18 @@ def test_a_switch_without_certificates_is_not_left_out(switches: Make, tmp_path:
 
 
 @needs_compiler
+@pytest.mark.parametrize(("names", "count"), [("1", 1), ("2", 0)], ids=["one name for two", "no name"])
+def test_a_switch_whose_answer_has_no_name_of_its_own_is_not_lost(
+    switches: Make, monkeypatch: pytest.MonkeyPatch, names: str, count: int
+) -> None:
+    source, nonce = switches(2)
+    assert len(source.collect(nonce)) == 2
+    monkeypatch.setenv("NSCQ_NAMES", names)
+    with pytest.raises(Unavailable, match=f"2 answers, and only {count} by the name"):
+        source.collect(nonce)
+
+
+@needs_compiler
 def test_a_switch_that_answers_another_nonce_is_refused(switches: Make) -> None:
     source, _ = switches(1)
     with pytest.raises(Unavailable, match="another nonce") as refusal:

@@ -254,6 +254,23 @@ def test_devices_that_are_not_all_asked_are_refused(knobs: dict[str, Any], messa
     assert refusal.value.code == code
 
 
+class _OldNvml(Nvml):
+    """A module from before the question about several GPUs."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("c_nvmlSystemConfComputeSettings_v1_t", "NVMLError"):
+            raise AttributeError(f"module 'pynvml' has no attribute '{name}'")
+        return super().__getattribute__(name)
+
+
+def test_a_module_that_is_too_old_is_told_what_to_install() -> None:
+    library = _OldNvml()
+    with pytest.raises(Unavailable, match="too old .* 'c_nvmlSystemConfComputeSettings_v1_t'") as refusal:
+        _devices(library).collect(_NONCE)
+    assert "hermetic[nvml]" in refusal.value.fix
+    assert library.calls[-1] == "shutdown"
+
+
 def test_the_library_is_left_when_a_device_fails() -> None:
     library = Nvml(fails="report 0")
     with pytest.raises(Unavailable):

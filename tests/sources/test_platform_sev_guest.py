@@ -175,6 +175,13 @@ def test_a_host_that_always_throttles_is_given_up_on(device: Path) -> None:
     assert len(driver.asked) == 6
 
 
+def test_a_host_that_wants_room_for_certificates_that_nobody_asked_for_is_refused(device: Path) -> None:
+    driver = SevGuest(answers=[(errno.EIO, 1)])
+    with pytest.raises(Unavailable, match="which nobody asked it for"):
+        _source(device, driver, certificates=False).collect(bytes(64))
+    assert len(driver.asked) == 1
+
+
 def test_an_error_of_the_firmware_is_told_and_not_asked_again(device: Path) -> None:
     driver = SevGuest(answers=[(errno.EIO, 0)])
     with pytest.raises(Unavailable, match="firmware error 0x1234, host error 0x0"):
@@ -219,6 +226,15 @@ def test_a_machine_without_the_device(tmp_path: Path) -> None:
 
 
 def test_the_report_is_the_firmwares_to_the_byte(device: Path) -> None:
-    made = issue()
+    made = issue(report_data=bytes(64))
     driver = SevGuest(issue=lambda report_data: made)
     assert _source(device, driver).collect(bytes(64)).evidence == made.evidence
+
+
+def test_a_report_over_other_report_data_is_refused(device: Path) -> None:
+    made = issue(report_data=bytes(64))
+    source = _source(device, SevGuest(issue=lambda report_data: made))
+    source.collect(bytes(64))
+    with pytest.raises(Unavailable, match="other report data") as refusal:
+        source.collect(bytes(63) + b"\1")
+    assert refusal.value.code == "device_disturbed"

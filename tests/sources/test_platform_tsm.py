@@ -156,6 +156,17 @@ def test_a_generation_that_is_no_number_is_refused(mount: Mount, text: str) -> N
 
 
 @needs_fuse
+@pytest.mark.parametrize("provider", ["sev_guest", "tdx_guest"])
+def test_evidence_over_other_report_data_is_refused(mount: Mount, provider: str) -> None:
+    folder = mount(f"provider={provider}", "stranger=1")
+    TsmSource(folder, ccel=None).collect(bytes(64))
+    with pytest.raises(Unavailable, match="other report data") as refusal:
+        TsmSource(folder, ccel=None).collect(bytes(63) + b"\1")
+    assert refusal.value.code == "device_disturbed"
+    assert os.listdir(folder) == []
+
+
+@needs_fuse
 def test_an_answer_without_end_is_not_read(mount: Mount) -> None:
     with pytest.raises(Unavailable, match="outblob is larger than 65536"):
         TsmSource(mount("padding=65536")).collect(bytes(64))

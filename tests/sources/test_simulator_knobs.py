@@ -309,6 +309,7 @@ def test_either_place_of_the_launch_digest() -> None:
 
 def test_every_knob_of_a_policy_has_its_twins() -> None:
     whole = {"launch_place", "require_second_opinion"}  # about the verdict as a whole: tests/policy/test_composite.py
+    whole |= {"allow_any_rtmr0"}  # a word for production policies, that nothing is asked of rtmr0s: test_tdx.py
     assert knobs(TdxPolicy) - whole == TDX.keys()
     assert knobs(SgxPolicy) - whole == SGX.keys()
     assert knobs(NvidiaPolicy) - {"simulated_device_root", "simulated_manifest_root"} == DEVICES.keys()

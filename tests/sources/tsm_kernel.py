@@ -12,6 +12,7 @@ is made and vanish with it, as in configfs.
     hang         each report takes that many seconds
     table        none: there is no certificate table
     partial      takes only that many bytes of a report data
+    stranger     1: its evidence is over other report data
     padding      adds that many zeros to the evidence, as some hosts do to quotes
 """
 
@@ -52,6 +53,7 @@ class _Machine:
         self._busy, self._intruder = int(knobs.get("busy", 0)), int(knobs.get("intruder", 0))
         self._hang = float(knobs.get("hang", 0))
         self._partial, self._padding = int(knobs.get("partial", 64)), int(knobs.get("padding", 0))
+        self._stranger = "stranger" in knobs
         self._deaf, self._generation = "deaf" in knobs, knobs.get("generation")
         self.entries: dict[str, _Entry] = {}
         self.attributes = ["provider", "generation", "inblob", "outblob"]
@@ -79,7 +81,7 @@ class _Machine:
                 self._busy -= 1
                 raise mfusepy.FuseOSError(errno.EBUSY)
             make = tdx_bundle if self._provider == "tdx_guest" else _snp_bundle
-            entry.bundle = make(entry.inblob)
+            entry.bundle = make(bytes(64) if self._stranger else entry.inblob)
             if self._intruder:
                 self._intruder -= 1
                 entry.generation += 1

@@ -36,15 +36,20 @@ class DeviceLock:
     def ask(self, work: Callable[[], T]) -> T:
         """What ``work`` returns, or raises.
 
-        Raises Unavailable where the device does not answer in time, where an earlier request holds it for as long, and
-        in place of an OSError.
+        Raises Unavailable where the device does not answer in time, where an earlier request holds it for as long,
+        where the process has no thread left to ask with, and in place of an OSError.
         """
         deadline = time.monotonic() + self._timeout
         if not self._lock.acquire(timeout=self._timeout):
             raise Unavailable(f"{self._name}: an earlier request has held it for {self._timeout} s", code="device_busy")
         answer: Future[T] = Future()
         # A daemon: a driver that hangs must not keep the process from ending.
-        threading.Thread(target=self._work, args=(work, answer), name=self._name, daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(work, answer), name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # nobody is asking, so nobody would give it back
+            self._lock.release()
+            raise Unavailable(f"{self._name}: no thread can be started to ask it", code="device_busy") from error
         wait((answer,), max(0.0, deadline - time.monotonic()))
         if not answer.done():
             raise Unavailable(f"{self._name} did not answer within {self._timeout} s", code="device_timeout")

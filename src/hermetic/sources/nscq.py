@@ -101,9 +101,10 @@ def _observe(library: ctypes.CDLL, session: int, path: bytes, kind: type[_Report
     found: dict[bytes, bytes] = {}
     results: list[int] = []
 
-    def answered(uuid: int, result: int, value: _Report | _Chain, _: object) -> None:
-        results.append(result)  # an error cannot be raised through the library
-        found[ctypes.string_at(uuid, 16)] = bytes(value.data[: value.length])
+    def answered(uuid: int | None, result: int, value: _Report | _Chain, _: object) -> None:
+        results.append(result)  # an error cannot be raised through the library, so answers are counted
+        if uuid is not None:
+            found[ctypes.string_at(uuid, 16)] = bytes(value.data[: value.length])
 
     # Kept in a name until the call is over: the library holds no reference to it.
     callback: Callable[..., None] = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int8, kind, ctypes.c_void_p)(
@@ -112,6 +113,8 @@ def _observe(library: ctypes.CDLL, session: int, path: bytes, kind: type[_Report
     _succeed("an answer", library.nscq_session_path_observe(ctypes.c_void_p(session), path, callback, None, 0))
     for result in results:
         _succeed("a switch's answer", result)
+    if len(found) != len(results):
+        raise Unavailable(f"NSCQ: {len(results)} answers, and only {len(found)} by the name of a switch of their own")
     return found
 
 

@@ -125,6 +125,10 @@ def _session(library: Nvml) -> Iterator[Nvml]:
             yield library
         finally:
             library.nvmlShutdown()
+    except AttributeError as error:  # before NVMLError, which may be what is not there
+        raise Unavailable(
+            f"nvidia-ml-py is too old to ask GPUs for evidence: {error}", fix="pip install -U 'hermetic[nvml]'"
+        ) from error
     except library.NVMLError as error:
         raise Unavailable(f"NVML: {error}") from error
 

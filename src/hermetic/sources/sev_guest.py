@@ -18,9 +18,9 @@ from pathlib import Path
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence import SEV_SNP, EvidenceBundle
 from hermetic.evidence.snp import REPORT_LENGTH
-from hermetic.sources.certificate_table import read_certificate_table
 from hermetic.sources.device_lock import DeviceLock
 from hermetic.sources.ioctl import Ioctl, kernel_ioctl, opened, read_write
+from hermetic.sources.report import report_bundle
 
 __all__ = ["SevGuestSource"]
 
@@ -97,20 +97,26 @@ class SevGuestSource:
     def collect(self, report_data: bytes) -> EvidenceBundle:
         """A fresh report over ``report_data`` (64 bytes) and the certificates that the host offers.
 
-        Raises Unavailable where kernel, firmware or host do not answer in time or answer with an error; Malformed where
-        the certificate table cannot be read.
+        Raises Unavailable where kernel, firmware or host do not answer in time, answer with an error, or answer for
+        other report data; Malformed where the report or the certificate table cannot be read.
         """
         if len(report_data) != _REPORT_DATA:
             raise Malformed(f"report data: expected {_REPORT_DATA} bytes, got {len(report_data)}")
         report, table = self._device.ask(lambda: self._collect(report_data))
-        return EvidenceBundle(tee=SEV_SNP, evidence=report, endorsements=read_certificate_table(table))
+        return report_bundle(report, table, report_data=report_data)
 
     def _collect(self, report_data: bytes) -> tuple[bytes, bytes]:
         with opened(self._path) as device:
             request = _ReportRequest((ctypes.c_uint8 * 64)(*report_data), self._vmpl)
             if self._certificates:
                 return self._with_certificates(device, request)
-            return self._exchange(device, _GET_REPORT, request), b""
+            return self._alone(device, request), b""
+
+    def _alone(self, device: int, report: _ReportRequest) -> bytes:
+        try:
+            return self._exchange(device, _GET_REPORT, report)
+        except _TableTooShort:
+            raise Unavailable("the host asks for room for certificates, which nobody asked it for") from None
 
     def _with_certificates(self, device: int, report: _ReportRequest) -> tuple[bytes, bytes]:
         length = _FIRST_TABLE

@@ -18,9 +18,9 @@ from pathlib import Path
 from hermetic.errors import Malformed, Unavailable
 from hermetic.evidence import SEV_SNP, TDX, EvidenceBundle
 from hermetic.sources.ccel import CCEL, read_ccel
-from hermetic.sources.certificate_table import read_certificate_table
 from hermetic.sources.device_lock import DeviceLock
 from hermetic.sources.quote import quote_bundle
+from hermetic.sources.report import report_bundle
 
 __all__ = ["TsmSource"]
 
@@ -53,8 +53,8 @@ class TsmSource:
     def collect(self, report_data: bytes) -> EvidenceBundle:
         """Fresh evidence over ``report_data`` (64 bytes), with what the host and the firmware offer beside it.
 
-        Raises Unavailable where the kernel, the firmware or the host does not answer in time, or answers for a TEE that
-        is not known here; Malformed where an answer cannot be read.
+        Raises Unavailable where the kernel, the firmware or the host does not answer in time, or answers for other
+        report data or for a TEE that is not known here; Malformed where an answer cannot be read.
         """
         if len(report_data) != _REPORT_DATA:
             raise Malformed(f"report data: expected {_REPORT_DATA} bytes, got {len(report_data)}")
@@ -72,7 +72,7 @@ class TsmSource:
             evidence, table = _ask(entry, report_data)
         if tee == TDX:
             return quote_bundle(TDX, evidence, report_data=report_data, event_logs=read_ccel(self._ccel))
-        return EvidenceBundle(tee=tee, evidence=evidence, endorsements=read_certificate_table(table))
+        return report_bundle(evidence, table, report_data=report_data)
 
     @contextmanager
     def _entry(self) -> Iterator[Path]:
