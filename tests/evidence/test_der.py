@@ -75,7 +75,7 @@ def test_a_number_has_at_least_one_byte() -> None:
         node(INTEGER, b"").number()
 
 
-@given(st.integers(0, 2), st.integers(0, 39), st.lists(st.integers(0, 2**40)))
+@given(st.integers(0, 2), st.integers(0, 39), st.lists(st.integers(0, 2**40), max_size=10))
 def test_identifiers(first: int, second: int, rest: list[int]) -> None:
     def base128(number: int) -> bytes:
         digits = [number & 0x7F]
@@ -95,6 +95,14 @@ def test_what_is_no_identifier(content: bytes) -> None:
 
 def test_the_arc_that_follows_two_may_be_large() -> None:
     assert node(OID, bytes.fromhex("883703")).oid() == "2.999.3"
+
+
+def test_the_longest_identifier() -> None:
+    """What it costs to write out grows with the square of its length, and Python refuses to above 4,300 digits."""
+    assert node(OID, b"\x2a" + b"\xff" * 61 + b"\x7f").oid() == f"1.2.{2 ** (7 * 62) - 1}"
+    for more in (62, 2500):
+        with pytest.raises(Malformed, match="more than 63 bytes"):
+            node(OID, b"\x2a" + b"\xff" * more + b"\x7f").oid()
 
 
 def test_yes_and_no() -> None:

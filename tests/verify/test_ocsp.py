@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,10 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hermetic.errors import Malformed, NotAuthentic
+from hermetic.errors import HermeticError, Malformed, NotAuthentic
 from hermetic.evidence.x509 import Certificate, load_certificate
 from hermetic.verify.ocsp import is_about, load_ocsp, require_good
 from nvidia_forge import NOW, Entry, Template, answer, certify, device_chain, responder
@@ -23,6 +24,7 @@ from nvidia_support import flipped
 
 SUBJECT, ISSUER, OTHER = device_chain()[1:4]
 SECOND = timedelta(seconds=1)
+DELEGATE = responder(ISSUER)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
 
@@ -189,3 +191,46 @@ def test_a_signature_has_one_spelling() -> None:
 def test_noise_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
         load_ocsp(data)
+
+
+# Parts that the library reads only when they are asked for
+
+
+def named(tag: int, content: bytes) -> bytes:
+    """A good answer whose responder has this for its common name."""
+    name = common_name(DELEGATE).encode()
+    whole = answer(SUBJECT, ISSUER, responder=DELEGATE, attached=(), by_name=True)
+    changed = whole.replace(
+        bytes((0x0C, len(name))) + name, bytes((tag, len(name))) + content.ljust(len(name), b"\x01")
+    )
+    assert changed != whole
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("tag", "content"),
+    [(0x0C, b"\xff"), (0x02, b"\x01"), (0x03, b"\x00")],
+    ids=["text that is no UTF-8", "a number", "bits"],
+)
+def test_a_responder_whose_name_cannot_be_read(tag: int, content: bytes) -> None:
+    assert "come with the certificate of who signed" in refused(named(0x0C, b"x"))
+    with pytest.raises(Malformed, match="not an answer that can be read"):
+        load_ocsp(named(tag, content))
+
+
+WHOLE = (
+    answer(SUBJECT, ISSUER),
+    answer(SUBJECT, ISSUER, responder=DELEGATE, by_name=True),
+    answer(SUBJECT, ISSUER, status=ocsp.OCSPCertStatus.REVOKED, nonce=b"n" * 16),
+)
+
+
+@given(st.sampled_from(WHOLE), st.lists(st.tuples(st.integers(0), st.integers(0, 255)), min_size=1, max_size=3))
+@settings(max_examples=1500)
+def test_whatever_is_changed_it_counts_or_is_refused(der: bytes, changes: list[tuple[int, int]]) -> None:
+    """Bytes written over others: nothing but a refusal of ours leaves either function."""
+    mutant = bytearray(der)
+    for at, byte in changes:
+        mutant[at % len(der)] = byte
+    with suppress(HermeticError):
+        judge(bytes(mutant))

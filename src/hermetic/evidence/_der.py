@@ -14,6 +14,8 @@ from hermetic.errors import Malformed
 BOOLEAN, INTEGER, BITS, OCTETS, OID, ENUMERATED = 0x01, 0x02, 0x03, 0x04, 0x06, 0x0A
 UTF8, PRINTABLE, IA5, UTC_TIME, TIME, SEQUENCE, SET = 0x0C, 0x13, 0x16, 0x17, 0x18, 0x30, 0x31
 _TEXT = {UTF8: "utf-8", PRINTABLE: "ascii", IA5: "ascii"}
+# Identifiers in use take about a dozen bytes; what it costs to write one out grows with the square of its length.
+_LONGEST_OID = 63
 _PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?-]*")
 
 
@@ -51,6 +53,8 @@ class Node:
         content = self.require(OID)
         if not content or content[-1] & 0x80:
             raise Malformed("DER: an identifier is cut short")
+        if len(content) > _LONGEST_OID:
+            raise Malformed(f"DER: an identifier of more than {_LONGEST_OID} bytes")
         arcs, arc = [], None
         for byte in content:
             if arc is None and byte == 0x80:

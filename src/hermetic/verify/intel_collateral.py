@@ -194,6 +194,8 @@ def _load(data: bytes, member: str, kind: type[T], what: str) -> Signed[T]:
         value = msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is a DecodeError
         raise Malformed(f"{what}: {error}") from error
+    except RecursionError as error:  # also in a member that nothing here reads
+        raise Malformed(f"{what}: nested too deeply") from error
     if value.issue_date.tzinfo is None or value.next_update.tzinfo is None:
         raise Malformed(f"{what}: a date without a time zone")
     return Signed(value=value, body=body, signature=bytes.fromhex(signature[1].decode()))

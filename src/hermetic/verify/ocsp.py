@@ -35,22 +35,26 @@ class OcspAnswer:
     """One answer about one certificate; nothing in it is believed.  Compared by identity.
 
     ``nonce`` is the one it repeats, None where it carries none.  ``responders`` are the certificates that came along.
+    ``named`` is the name (in DER) by which it says who signed it, None where it says so by the digest of a key.
     """
 
     parsed: ocsp.OCSPResponse = field(repr=False)
     nonce: bytes | None
+    named: bytes | None = field(repr=False)
     responders: tuple[Certificate, ...] = field(repr=False)
 
 
 @lru_cache(_REMEMBERED)
 def load_ocsp(der: bytes) -> OcspAnswer:
     """Raises Malformed on anything but one successful answer about one certificate."""
+    # Everything that is used later is read here: the library reads each part only when it is asked for it.
     try:
         parsed = ocsp.load_der_ocsp_response(der)
         if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             raise Malformed(f"OCSP: the responder answered {parsed.response_status.name.lower().replace('_', ' ')}")
         singles, extensions = list(parsed.responses), list(parsed.extensions)
         _ = parsed.hash_algorithm, parsed.signature_hash_algorithm, parsed.certificate_status, parsed.serial_number
+        name = None if parsed.responder_name is None else parsed.responder_name.public_bytes()
         critical = any(entry.critical for entry in (*extensions, *parsed.single_extensions))
         responders = [responder.public_bytes(serialization.Encoding.DER) for responder in parsed.certificates]
         _require_whole_bits(der, parsed.signature)
@@ -62,6 +66,7 @@ def load_ocsp(der: bytes) -> OcspAnswer:
     return OcspAnswer(
         parsed=parsed,
         nonce=nonces[0] if nonces else None,
+        named=name,
         responders=tuple(load_certificate(responder, "OCSP responder") for responder in responders),
     )
 
@@ -114,11 +119,11 @@ def require_good(
 
 def _responder(answer: OcspAnswer, issuer: Certificate) -> Certificate | None:
     """The delegate that signed, by the answer's own word; None where that is the issuer itself."""
-    name, key_hash = answer.parsed.responder_name, answer.parsed.responder_key_hash
+    key_hash = answer.parsed.responder_key_hash
 
     def is_named(certificate: Certificate) -> bool:
-        if name is not None:
-            return certificate.subject == name.public_bytes()
+        if answer.named is not None:
+            return certificate.subject == answer.named
         return _hash(hashes.SHA1(), _key_bits(certificate)) == key_hash  # noqa: S303
 
     if is_named(issuer):
