@@ -225,10 +225,10 @@ def test_simulated_evidence_is_refused_where_nobody_said_otherwise(run: Run, wan
 
 def test_a_policy_that_does_not_want_it_says_all_that_it_minds(run: Run, wanted: tuple[Path, Path]) -> None:
     bundle, policy = wanted
-    policy.write_text(policy_text(extra="vmpl = 1\nguest_svn_min = 9\n"))
+    policy.write_text(policy_text(extra="vmpl = 1\nabi_min = "9.9"\n"))
     done = run("verify", *accepted(bundle, policy), "--json")
     assert done.code == 1
-    assert outcomes(done.document)["fail"] == {"policy.snp.vmpl", "policy.snp.guest-svn"}
+    assert outcomes(done.document)["fail"] == {"policy.snp.vmpl", "policy.snp.abi"}
 
 
 def test_a_policy_for_a_workload_is_not_met_by_bare_evidence(run: Run, tmp_path: Path) -> None:
@@ -368,6 +368,25 @@ def test_a_result_for_other_systems(run: Run, tmp_path: Path, wanted: tuple[Path
         assert ear.submods["cpu0"].vector["hardware"] == 97
         assert jwt.decode(text, public, algorithms=["EdDSA"])["iat"] <= now.timestamp()
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("at", [None, AT], ids=["now", "for the past"])
+def test_a_result_says_for_when_it_was_judged(
+    run: Run, tmp_path: Path, wanted: tuple[Path, Path], at: str | None
+) -> None:
+    key, token = written(tmp_path / "ear.key", encode_owner_key(ED25519)), tmp_path / "result.jwt"
+    run("verify", wanted[0], "--offline", "--ear", token, "--ear-key", key, *([] if at is None else ["--at", at]))
+    ear = open_ear(
+        token.read_text().strip(),
+        ED25519.public_key(),
+        now=datetime.now(UTC),
+        nonce=None,
+        max_age=timedelta(hours=1),
+    )
+    judged = ear.submods["cpu0"].judged_at
+    assert judged is not None
+    assert (judged == datetime.fromisoformat(AT)) is (at is not None)
+    assert (ear.issued - judged < timedelta(minutes=5)) is (at is None)
 
 
 def test_a_result_signed_with_p256_and_one_of_a_refusal(run: Run, tmp_path: Path, wanted: tuple[Path, Path]) -> None:

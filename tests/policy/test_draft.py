@@ -32,13 +32,24 @@ def test_snp() -> None:
     assert seen_tables(seen) == {"snp": {"products": [str(seen.product)], "measurements": [seen.measurement.hex()]}}
 
 
-def test_tdx_pins_the_firmware_the_kernel_and_its_command_line() -> None:
+def others_register(platform: TdxPlatform, number: int) -> TdxPlatform:
+    zero, one, two, three = (bytes(48) if n == number else value for n, value in enumerate(platform.rtmrs))
+    return replace(platform, rtmrs=(zero, one, two, three))
+
+
+def test_a_value_that_differs_between_machines_says_so() -> None:
+    lines = draft_policy(None, profile="development", tables=seen_tables(intel_claims(TdxPlatform()))).splitlines()
+    assert lines[lines.index(f'rtmr0s = ["{"00" * 48}"]') - 1].startswith("# Follows memory, processors")
+
+
+def test_tdx_pins_the_firmware_and_what_it_started_with_and_started() -> None:
     seen = TdxPlatform(rtmrs=(ONE, ONE, ONE, ONE))
     policy = drafted(seen_tables(intel_claims(seen))).tdx
     assert policy is not None
-    assert (policy.rtmr0s, policy.rtmr3s) == (None, None)
-    for other in (replace(seen, mr_td=ONE), TdxPlatform(rtmrs=(ONE, bytes(48), ONE, ONE))):
+    assert policy.rtmr3s is None
+    for other in (replace(seen, mr_td=ONE), *(others_register(seen, number) for number in range(3))):
         assert len(failed(appraise_tdx(intel_claims(other), policy), "")) == 1
+    assert failed(appraise_tdx(intel_claims(others_register(seen, 3)), policy), "") == []
     assert failed(appraise_tdx(intel_claims(seen), policy), "") == []
 
 

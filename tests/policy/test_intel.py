@@ -55,7 +55,13 @@ KINDS = [
         appraise=appraise_tdx,
         lint=lint_tdx,
         pins={"mr_tds": [SIMULATED_TD_MEASUREMENT.hex()]},
-        floors={"rtmr1s": REGISTER, "rtmr2s": REGISTER, "tcb_date_min": "2025-05-14", "evaluation_min": 18},
+        floors={
+            "rtmr0s": REGISTER,
+            "rtmr1s": REGISTER,
+            "rtmr2s": REGISTER,
+            "tcb_date_min": "2025-05-14",
+            "evaluation_min": 18,
+        },
     ),
     Kind(
         name="sgx",
@@ -220,6 +226,7 @@ def test_lint_refuses_what_cannot_be_meant(kind: Kind, profile: str, knobs: dict
         ({"statuses": ["OutOfDate"]}, "too_lax"),
         ({"statuses": ["OutOfDateConfigurationNeeded"]}, "too_lax"),
         ({"tcb_date_min": None}, "tcb_rules_missing"),
+        ({"tcb_date_min": "2017-12-31"}, "floor_excludes_nothing"),
         ({"require_second_opinion": False}, "too_lax"),
     ],
     ids=str,
@@ -227,6 +234,11 @@ def test_lint_refuses_what_cannot_be_meant(kind: Kind, profile: str, knobs: dict
 def test_lint_refuses_in_production_what_development_may_say(kind: Kind, knobs: dict[str, Any], code: str) -> None:
     assert kind.codes("production", **knobs) == [code]
     assert kind.codes("development", **knobs) == []
+
+
+@both
+def test_the_oldest_level_that_can_be_meant(kind: Kind) -> None:
+    assert kind.codes("production", tcb_date_min="2018-01-01") == []
 
 
 @both

@@ -257,6 +257,9 @@ def test_lint_refuses_one_root_of_two(field: str) -> None:
     ("knobs", "refused"),
     [
         ({"driver_min": {}}, ["device_floor_missing"]),
+        ({"driver_min": {"GH100": "0.00"}}, ["floor_excludes_nothing"]),
+        ({"vbios_min": {"GH100": "00.00.00.00.00"}}, ["floor_excludes_nothing"]),
+        ({"vbios_min": SOUND["vbios_min"] | {"1010": "00.00.00.00.00"}}, ["floor_excludes_nothing"]),
         ({"vbios_min": {}}, ["device_floor_missing"]),
         ({"architectures": ["Hopper", "Blackwell"]}, ["device_floor_missing"] * 2),
         ({"modes": None}, ["pins_no_modes"]),
@@ -267,6 +270,19 @@ def test_lint_refuses_one_root_of_two(field: str) -> None:
 def test_lint_refuses_in_production_what_development_may_say(knobs: dict[str, Any], refused: list[str]) -> None:
     assert linted("production", **knobs) == refused
     assert linted("development", **knobs) == []
+
+
+@pytest.mark.parametrize(
+    ("project", "product", "advised"),
+    [("5D", "5E", True), ("5E", "5E", False), ("5F", "5E", False), ("5D", None, False)],
+    ids=["below", "same", "above", "alone"],
+)
+def test_lint_advises_against_a_project_that_is_below_its_product(
+    project: str, product: str | None, advised: bool
+) -> None:
+    floors = {"1010": f"96.00.{project}.00.01"} | ({} if product is None else {"GH100": f"96.00.{product}.00.01"})
+    found = lint_nvidia(table(NvidiaPolicy, **(SOUND | {"vbios_min": floors})), "development")
+    assert [(one.code, one.refuses) for one in found] == ([("project_below_product", False)] if advised else [])
 
 
 def test_lint_asks_for_a_floor_of_switches_too() -> None:

@@ -47,7 +47,7 @@ def release() -> bytes:
         "issued": datetime(2026, 1, 1, tzinfo=UTC),
         "not_after": datetime(2027, 1, 1, tzinfo=UTC),
         "workload": {"programs": [f"sha256:{'00' * 32}"]},
-        "tdx": {"mr_tds": register, "rtmr1s": register, "rtmr2s": register},
+        "tdx": {"mr_tds": register, "rtmr0s": register, "rtmr1s": register, "rtmr2s": register},
     }
     key = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
     signed = SignedReferenceValues.sign(ReferenceValues.convert(values, what="values"), key)

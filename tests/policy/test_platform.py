@@ -175,7 +175,7 @@ SOUND_GPU = (
     GPU + 'architectures = ["Hopper"]\nmodes = ["SPT"]\n'
     'driver_min.GH100 = "550.0"\nvbios_min.GH100 = "96.00.00.00.00"\n'
 )
-REGISTERS = f'rtmr1s = ["{"00" * 48}"]\nrtmr2s = ["{"00" * 48}"]\n'
+REGISTERS = f'rtmr0s = ["{"00" * 48}"]\nrtmr1s = ["{"00" * 48}"]\nrtmr2s = ["{"00" * 48}"]\n'
 SOUND_TDX = f'[tdx]\nmr_tds = ["{"00" * 48}"]\n{REGISTERS}tcb_date_min = "2025-05-14"\n'
 SOUND_SGX = f'[sgx]\nmr_enclaves = ["{"00" * 32}"]\ntcb_date_min = "2025-05-14"\n'
 

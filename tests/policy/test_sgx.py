@@ -150,6 +150,8 @@ def test_configuration() -> None:
         {"allow_misc_bits": [32]},
         {"config_ids": ["00" * 32]},
         {"xfrm_mask": "all"},
+        {"xfrm_mask": -1},
+        {"xfrm_mask": 1 << 63},
     ],
     ids=str,
 )
@@ -185,6 +187,30 @@ def test_lint_refuses_in_production_a_signer_without_product_and_version(field: 
     assert linted("production", **knobs) == [f"pins_no_{field}"]
     assert linted("production", **knobs, **PINNED) == []
     assert linted("development", **knobs) == []
+
+
+@pytest.mark.parametrize("profile", ["production", "development"])
+@pytest.mark.parametrize(
+    "knob",
+    [{"isv_prod_ids": [1]}, {"isv_svn_min": 1}, {"isv_ext_prod_ids": ["00" * 16]}, {"isv_family_ids": ["00" * 16]}],
+    ids=str,
+)
+def test_lint_refuses_the_word_of_a_signer_that_nobody_pinned(profile: str, knob: dict[str, Any]) -> None:
+    """MRENCLAVE covers none of it, so anybody can sign the same code again, with another product or version."""
+    assert linted(profile, **PINNED, **knob) == ["unauthenticated_identity"]
+    assert linted(profile, **(PINNED | SIGNED | knob)) == []
+    assert linted(profile, **PINNED, config_ids=["00" * 64], config_svn_min=1) == []
+
+
+@pytest.mark.parametrize("bit", [4, 5])
+def test_lint_advises_against_enclaves_that_are_handed_keys(bit: int) -> None:
+    def advice(profile: Any, *bits: int) -> list[tuple[str, bool]]:
+        wanted = table(SgxPolicy, **FLOORS, **PINNED, allow_attribute_bits=list(bits))
+        return [(finding.code, finding.refuses) for finding in lint_sgx(wanted, profile)]
+
+    assert advice("production", 3, bit) == [("hands_out_keys", False)]
+    assert advice("production", 3) == []
+    assert advice("development", 3, bit) == []
 
 
 def test_lint_refuses_debugging_in_production() -> None:

@@ -252,10 +252,9 @@ def test_reported_committed_current(component: str) -> None:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_the_floor_of_the_reported_tcb(component: str) -> None:
-    wanted = policy(tcb={"Genoa": LEVEL_FLOOR}, launch_tcb={})
+    wanted = policy(tcb={"Genoa": LEVEL_FLOOR})
     assert failed(at(), wanted) == []
     assert failed(at(reported_tcb=lowered(component)), wanted) == ["tcb"]
-    assert failed(at(launch_tcb=lowered(component)), wanted) == []
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -266,6 +265,14 @@ def test_the_floor_at_launch(component: str) -> None:
     own = msgspec.structs.replace(LEVEL_FLOOR, **{component: getattr(LEVEL_FLOOR, component) - 1})
     assert failed(older, policy(tcb={"Genoa": LEVEL_FLOOR}, launch_tcb={"Genoa": own})) == []
     assert failed(at(launch_tcb=lowered(component, by=2)), policy(launch_tcb={"Genoa": own})) == ["launch-tcb"]
+
+
+@pytest.mark.parametrize("spelling", ["", "launch_tcb = {}", "[launch_tcb]"], ids=["left out", "inline", "header"])
+def test_an_empty_floor_at_launch_is_none_of_its_own(spelling: str) -> None:
+    wanted = policy(tcb={"Genoa": LEVEL_FLOOR}, **tomllib.loads(spelling))
+    assert failed(at(), wanted) == []
+    assert failed(at(launch_tcb=lowered("snp")), wanted) == ["launch-tcb"]
+    assert codes(wanted, "development") == (["pins_no_launch_tcb"] if spelling else [])
 
 
 def test_turins_fmc_has_a_floor_too() -> None:
@@ -451,6 +458,7 @@ def codes(wanted: SnpPolicy, profile: Any) -> list[str]:
     return [finding.code for finding in lint_snp(wanted, profile) if finding.refuses]
 
 
+NO_FLOOR = TcbFloor(boot_loader=0, tee=0, snp=0, microcode=0)
 FLOORS = {"Genoa": FLOOR, "Turin": TcbFloor(fmc=0, boot_loader=1, tee=0, snp=2, microcode=71)}
 
 
@@ -469,13 +477,30 @@ def test_lint_accepts_what_is_sound() -> None:
         ({"author_key_digests": ()}, "pins_no_author_key_digests"),
         ({"family_ids": ()}, "pins_no_family_ids"),
         ({"image_ids": ()}, "pins_no_image_ids"),
-        ({"launch_tcb": {"Genoa": FLOORS["Turin"]}}, "tcb_fmc"),
-        ({"launch_tcb": {"Turin": FLOOR}}, "tcb_fmc"),
+        ({"launch_tcb": {}}, "pins_no_launch_tcb"),
+        ({"launch_tcb": FLOORS | {"Genoa": FLOORS["Turin"]}}, "tcb_fmc"),
+        ({"launch_tcb": FLOORS | {"Turin": FLOOR}}, "tcb_fmc"),
     ],
     ids=str,
 )
 def test_lint_refuses_what_pins_nothing(profile: str, knobs: dict[str, Any], code: str) -> None:
     assert codes(policy(**({"tcb": FLOORS} | knobs)), profile) == [code]
+
+
+OF_THE_ID_BLOCK: tuple[dict[str, Any], ...] = (
+    {"guest_svn_min": 1},
+    {"family_ids": ("00" * 16,)},
+    {"image_ids": ("00" * 16,)},
+)
+
+
+@pytest.mark.parametrize("profile", ["production", "development"])
+@pytest.mark.parametrize("knob", OF_THE_ID_BLOCK, ids=str)
+def test_lint_refuses_an_id_block_that_anybody_may_sign(profile: str, knob: dict[str, Any]) -> None:
+    """Whoever starts the guest writes the block, and signs it with a key of its own unless the key is pinned."""
+    assert codes(policy(tcb=FLOORS, **knob), profile) == ["unauthenticated_id_block"]
+    for key in ("id_key_digests", "author_key_digests"):
+        assert codes(policy(tcb=FLOORS, **knob, **{key: ("01" * 48,)}), profile) == []
 
 
 def test_lint_refuses_a_policy_for_no_product() -> None:
@@ -487,6 +512,9 @@ def test_lint_refuses_a_policy_for_no_product() -> None:
     [
         ({"products": ("Milan",), "tcb": {"Milan": FLOOR}}, "product_forgeable"),
         ({"tcb": {"Genoa": FLOOR}}, "tcb_rules_missing"),
+        ({"launch_tcb": {"Genoa": FLOOR}}, "tcb_rules_missing"),
+        ({"tcb": FLOORS | {"Genoa": NO_FLOOR}}, "floor_excludes_nothing"),
+        ({"launch_tcb": FLOORS | {"Genoa": NO_FLOOR}}, "floor_excludes_nothing"),
         ({"allow_debug": True}, "too_lax"),
         ({"allow_migration": True}, "too_lax"),
         ({"allow_provisional_firmware": True}, "too_lax"),

@@ -173,6 +173,17 @@ def test_registers(number: int) -> None:
     assert failed(platform, **{knob: ["00" * 48]}) == [f"rtmr{number}"]
 
 
+def test_what_the_host_states_is_not_called_more_than_that() -> None:
+    """MRCONFIGID, MROWNER and MROWNERCONFIG are whoever launches the domain's; secure boot alone names no keys."""
+    zeros = ["00" * 48]
+    knobs = {"mr_config_ids": zeros, "mr_owners": zeros, "mr_owner_configs": zeros, "require_secure_boot": True}
+    checks = appraise_tdx(intel_claims(HEALTHY), table(TdxPolicy, **(PINNED | knobs)))
+    titles = {check.name.removeprefix("policy.tdx."): check.title for check in checks}
+    stated = [titles[name] for name in ("mr-config-id", "mr-owner", "mr-owner-config")]
+    assert all(title.startswith("The host stated") and title.endswith("at launch") for title in stated)
+    assert titles["secure-boot"] == "Secure boot was on"
+
+
 @pytest.mark.parametrize("field", ["mr_owner", "mr_owner_config"])
 def test_owner(field: str) -> None:
     platform = TdxPlatform(**{field: ONE})  # type: ignore[arg-type]
@@ -246,6 +257,7 @@ def test_key_provider() -> None:
         {"allow_attribute_bits": [0]},
         {"allow_attribute_bits": [64]},
         {"xfam_mask": -1},
+        {"xfam_mask": 1 << 63},
         {"module_min": "1"},
         {"module_min": "1.5.1"},
         {"app_ids": ["00" * 32]},
@@ -259,6 +271,7 @@ def test_what_the_table_cannot_say(knobs: dict[str, Any]) -> None:
 
 
 SOUND: dict[str, Any] = PINNED | {
+    "rtmr0s": [ONE.hex()],
     "rtmr1s": [ONE.hex()],
     "rtmr2s": [ONE.hex()],
     "tcb_date_min": "2025-05-14",
@@ -287,6 +300,24 @@ def test_lint_refuses_a_mask_that_no_domain_fits() -> None:
     assert linted("development", xfam_mask=0x3) == []
 
 
+def test_production_takes_any_rtmr0_where_the_policy_says_so() -> None:
+    assert linted("production", rtmr0s=None, allow_any_rtmr0=True) == []
+    assert linted("production", rtmr0s=None, allow_any_rtmr0=False) == ["pins_no_rtmr0s"]
+
+
+@pytest.mark.parametrize("profile", ["production", "development"])
+def test_lint_refuses_a_pinned_rtmr0_of_which_any_will_do(profile: str) -> None:
+    assert linted(profile, allow_any_rtmr0=True) == ["rtmr0_contradiction"]
+
+
+@pytest.mark.parametrize("profile", ["production", "development"])
+def test_lint_refuses_secure_boot_under_keys_that_nobody_pinned(profile: str) -> None:
+    any_keys = {"rtmr0s": None, "allow_any_rtmr0": True}
+    assert linted(profile, require_secure_boot=True) == []
+    assert linted(profile, **any_keys) == []
+    assert linted(profile, **any_keys, require_secure_boot=True) == ["secure_boot_unpinned"]
+
+
 @pytest.mark.parametrize("bit", [28, 29])
 def test_lint_refuses_a_number_for_what_has_a_knob(bit: int) -> None:
     assert linted("development", allow_attribute_bits=[bit]) == ["bit_has_a_knob"]
@@ -296,6 +327,7 @@ def test_lint_refuses_a_number_for_what_has_a_knob(bit: int) -> None:
 @pytest.mark.parametrize(
     ("knobs", "code"),
     [
+        ({"rtmr0s": None}, "pins_no_rtmr0s"),
         ({"rtmr1s": None}, "pins_no_rtmr1s"),
         ({"rtmr2s": None}, "pins_no_rtmr2s"),
         ({"allow_debug": True}, "too_lax"),

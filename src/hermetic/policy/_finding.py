@@ -24,6 +24,15 @@ def empty_list(table: str, field: str) -> Finding:
     )
 
 
+def excludes_nothing(floor: str) -> Finding:
+    """A floor that stands in a production policy and lets everything pass: as good as none."""
+    return Finding(
+        code="floor_excludes_nothing",
+        message=f"{floor} is a floor that excludes nothing",
+        fix="state the oldest version that you accept",
+    )
+
+
 def too_lax(table: str, words: str) -> Finding:
     """Something that only a development policy may say."""
     return Finding(code="too_lax", message=f"a production policy may not say {table}.{words}", fix="remove it")

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from hermetic.policy._checks import Step, one_of
-from hermetic.policy._finding import Finding, empty_list, too_lax
+from hermetic.policy._finding import Finding, empty_list, excludes_nothing, too_lax
 from hermetic.policy._snp_table import FileName
 from hermetic.verify import Check, IntelClaims, PckIdentity, TcbEvaluation, TcbStatus
 
@@ -26,7 +26,11 @@ Hex16 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Hex48 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{96}\Z")]
 Hex64 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{128}\Z")]
-Mask64 = Annotated[int, msgspec.Meta(ge=0)]
+StateMask = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Bits of the processor's extended state.  Bit 63 is reserved for good, and integers of TOML end before it."""
+
+_FIRST_LEVELS = date(2018, 1, 1)
+"""There have been such quotes since that year: no older level can be meant."""
 
 _OUTDATED = (TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED)
 
@@ -176,21 +180,27 @@ def lint_intel(policy: IntelPolicy, table: str, profile: Literal["production", "
             fix="remove it from one of the lists",
         )
     if profile == "production":
-        if not policy.require_second_opinion:
-            yield too_lax(table, "require_second_opinion = false")
-        for status in _OUTDATED:
-            if status in policy.statuses:
-                yield too_lax(table, f'statuses = ["{status}"]')
-        if policy.tcb_date_min is None:
-            yield Finding(
-                code="tcb_rules_missing",
-                message=f"there is no floor for the firmware under [{table}]",
-                fix=f'add {table}.tcb_date_min = "YYYY-MM-DD": Intel\'s date of the oldest level you accept',
-            )
-        if not policy.evaluation_min:
-            yield Finding(
-                code="evaluation_unpinned",
-                message=f"{table} asks for no edition of Intel's documents: whoever staples them chooses a valid one",
-                fix=f"add {table}.evaluation_min = N, the tcbEvaluationDataNumber of today",
-                refuses=False,
-            )
+        yield from _lint_production(policy, table)
+
+
+def _lint_production(policy: IntelPolicy, table: str) -> Iterator[Finding]:
+    if not policy.require_second_opinion:
+        yield too_lax(table, "require_second_opinion = false")
+    for status in _OUTDATED:
+        if status in policy.statuses:
+            yield too_lax(table, f'statuses = ["{status}"]')
+    if policy.tcb_date_min is None:
+        yield Finding(
+            code="tcb_rules_missing",
+            message=f"there is no floor for the firmware under [{table}]",
+            fix=f'add {table}.tcb_date_min = "YYYY-MM-DD": Intel\'s date of the oldest level you accept',
+        )
+    elif policy.tcb_date_min < _FIRST_LEVELS:
+        yield excludes_nothing(f"{table}.tcb_date_min = {policy.tcb_date_min}")
+    if not policy.evaluation_min:
+        yield Finding(
+            code="evaluation_unpinned",
+            message=f"{table} asks for no edition of Intel's documents: whoever staples them chooses a valid one",
+            fix=f"add {table}.evaluation_min = N, the tcbEvaluationDataNumber of today",
+            refuses=False,
+        )

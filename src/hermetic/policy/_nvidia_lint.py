@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from hermetic.policy._finding import Finding, empty_list
+from hermetic.policy._finding import Finding, empty_list, excludes_nothing
 from hermetic.policy._nvidia_table import NvidiaPolicy
 from hermetic.verify.nvidia import Architecture
 
@@ -35,8 +35,24 @@ def lint_nvidia(policy: NvidiaPolicy, profile: Literal["production", "developmen
             message="a simulated NVIDIA has two roots, and nvidia pins one",
             fix="state simulated_device_root and simulated_manifest_root",
         )
+    yield from _projects(policy)
     if profile == "production":
         yield from _lint_production(policy)
+
+
+def _projects(policy: NvidiaPolicy) -> Iterator[Finding]:
+    """A project's floor counts alone for its boards, so that it can be lower: by a slip, or because one means it."""
+    # Versions are of one width, so they compare as text.
+    products = {name: floor for name, floor in policy.vbios_min.items() if name in PRODUCTS.values()}
+    for name, floor in policy.vbios_min.items():
+        # Which product a project's boards are of is not known here: below all of them is below its own.
+        if name not in products and products and floor < min(products.values()):
+            yield Finding(
+                code="project_below_product",
+                message=f"nvidia.vbios_min.{name} is below {', '.join(products)}, and counts alone for its boards",
+                fix=f"remove {name}, unless its boards have versions of their own",
+                refuses=False,
+            )
 
 
 def _lint_production(policy: NvidiaPolicy) -> Iterator[Finding]:
@@ -50,6 +66,9 @@ def _lint_production(policy: NvidiaPolicy) -> Iterator[Finding]:
                     message=f"there is no floor for {product} in nvidia.{field}",
                     fix=f"add {product} to [nvidia.{field}], or name fewer architectures",
                 )
+        for name, floor in getattr(policy, field).items():
+            if not floor.strip("0."):
+                yield excludes_nothing(f"nvidia.{field}.{name}")
     if policy.modes is None:
         yield Finding(
             code="pins_no_modes",

@@ -43,6 +43,9 @@ class SnpPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     refused unless ``allow_policy_bits`` or ``allow_platform_bits`` names them by number.  ``launch_tcb`` None asks for
     ``tcb`` there too.  ``require_mitigations`` is a mask over the vectors of report version 5, at launch and now.  What
     ``chip_ids_file`` lists joins ``chip_ids`` when the policy is loaded.
+
+    ``guest_svn_min``, ``family_ids`` and ``image_ids`` are about the ID block, which whoever starts the guest writes
+    and signs: they mean something beside ``id_key_digests`` or ``author_key_digests`` only.
     """
 
     # SNP 12

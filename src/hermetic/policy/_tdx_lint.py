@@ -41,6 +41,18 @@ def lint_tdx(policy: TdxPolicy, profile: Literal["production", "development"]) -
             message=f"tdx.xfam_mask = 0x{policy.xfam_mask:x} forbids what every domain uses",
             fix=f"let it include 0x{XFAM_REQUIRED:x}",
         )
+    if policy.allow_any_rtmr0 and policy.rtmr0s is not None:
+        yield Finding(
+            code="rtmr0_contradiction",
+            message="tdx pins rtmr0s and allows any",
+            fix="remove allow_any_rtmr0",
+        )
+    if policy.require_secure_boot and policy.rtmr0s is None:
+        yield Finding(
+            code="secure_boot_unpinned",
+            message="tdx.require_secure_boot without rtmr0s: the host chooses whose signatures secure boot takes",
+            fix="pin rtmr0s, which the keys are measured into, or leave it out",
+        )
     named = {28: "require_sept_ve_disable = false", 29: "allow_migration = true"}
     for bit in policy.allow_attribute_bits:
         if bit in named:
@@ -54,6 +66,12 @@ def lint_tdx(policy: TdxPolicy, profile: Literal["production", "development"]) -
 
 
 def _lint_production(policy: TdxPolicy) -> Iterator[Finding]:
+    if policy.rtmr0s is None and not policy.allow_any_rtmr0:
+        yield Finding(
+            code="pins_no_rtmr0s",
+            message="tdx.rtmr0s is not stated: the host may hand the kernel ACPI tables with code of its own",
+            fix="pin rtmr0s for each size of machine, or say allow_any_rtmr0 = true if the image executes no such code",
+        )
     for field, what in (("rtmr1s", "the kernel"), ("rtmr2s", "its command line and initial file system")):
         if getattr(policy, field) is None:
             yield Finding(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hermetic.policy._intel import Hex32, Hex48, IntelPolicy, Mask64
+from hermetic.policy._intel import Hex32, Hex48, IntelPolicy, StateMask
 
 XFAM_REQUIRED = 0x3
 """x87 and SSE: no domain runs without them (Intel TDX Module, XFAM_FIXED1)."""
@@ -31,6 +31,11 @@ class TdxPolicy(IntelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     before it executes anything, or an event that it measures.  Only one of them means something to it, and evidence can
     be shown without its log, so nothing but the policy can say which.
 
+    RTMR0 is where the firmware measures what the host hands it: memory and processors, ACPI tables, variables of secure
+    boot.  ACPI tables hold code (AML) that a kernel executes, so a host that nobody holds to ``rtmr0s`` can change what
+    the kernel does.  ``allow_any_rtmr0`` asks for nothing there, and is for images that execute no AML of the host's.
+    MRCONFIGID, MROWNER and MROWNERCONFIG are what the host stated at launch, and nobody's word but its own.
+
     From ``compose_hashes`` on it is about event logs (:class:`hermetic.verify.MeasuredEvents`): the word of a firmware
     and a system that ``mr_tds``, ``rtmr1s`` and ``rtmr2s`` pin.  ``key_providers`` are JSON texts as dstack writes
     them.
@@ -43,7 +48,7 @@ class TdxPolicy(IntelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     allow_migration: bool = False
     require_sept_ve_disable: bool = True
     allow_attribute_bits: tuple[AttributeBit, ...] = ()
-    xfam_mask: Mask64 = XFAM_KNOWN
+    xfam_mask: StateMask = XFAM_KNOWN
     mr_service_tds: tuple[Hex48, ...] = (NO_SERVICE_TD,)
     # DCAP 17
     module_min: ModuleVersion | None = None
@@ -51,6 +56,7 @@ class TdxPolicy(IntelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # DCAP 18
     mr_tds: tuple[Hex48, ...] = ()
     rtmr0s: tuple[Hex48, ...] | None = None
+    allow_any_rtmr0: bool = False
     rtmr1s: tuple[Hex48, ...] | None = None
     rtmr2s: tuple[Hex48, ...] | None = None
     rtmr3s: tuple[Hex48, ...] | None = None

@@ -19,6 +19,12 @@ Tables = Mapping[str, Mapping[str, Any]]
 """Tables of a policy by name, as TOML has them: ``{"snp": {"products": ["Genoa"], "measurements": ["…"]}}``."""
 
 
+_REMARKS = {
+    ("tdx", "rtmr0s"): "# Follows memory, processors and ACPI tables: add one for each size of machine.",
+}
+"""What a reader must know of a pinned value, above it."""
+
+
 def draft_policy(
     launch: LaunchDocument | None,
     *,
@@ -81,8 +87,8 @@ def _intel(claims: IntelClaims) -> dict[str, Any]:
     quote = claims.report
     if isinstance(quote, TdxQuote):
         table["mr_tds"] = [quote.body.mr_td.hex()]
-        # RTMR0 follows from how much memory and how many processors there are, RTMR3 from what happens at run time.
-        table |= {f"rtmr{n}s": [quote.body.rtmrs[n].hex()] for n in (1, 2)}
+        # Not RTMR3: it follows from what happens at run time.
+        table |= {f"rtmr{n}s": [quote.body.rtmrs[n].hex()] for n in (0, 1, 2)}
         if (place := find_launch_digest(claims)[0]) is not LaunchPlace.MRCONFIGID:
             table["launch_place"] = str(place)
     elif isinstance(quote, SgxQuote):
@@ -115,7 +121,10 @@ def _nvidia(devices: tuple[DeviceClaims, ...]) -> dict[str, Any]:
 def _table(name: str, table: Mapping[str, Any]) -> list[str]:
     """Plain values first, then tables within it: TOML reads whatever follows a header as part of it."""
     plain = {field: value for field, value in table.items() if not isinstance(value, Mapping)}
-    lines = ["", f"[{name}]", *(f"{_key(field)} = {_value(value)}" for field, value in plain.items())]
+    lines = ["", f"[{name}]"]
+    for field, value in plain.items():
+        lines += [remark] if (remark := _REMARKS.get((name, field))) else []
+        lines.append(f"{_key(field)} = {_value(value)}")
     for field, value in table.items():
         if isinstance(value, Mapping):
             lines += _table(f"{name}.{_key(field)}", value)

@@ -2,6 +2,7 @@
 
     [tdx]
     mr_tds = ["<96 hex digits>"]                  # the firmware that may start
+    rtmr0s = ["…"]                                # what the host hands it: machine, ACPI tables, secure boot
     rtmr1s = ["…"]                                # the kernel
     rtmr2s = ["…"]                                # its command line and initial file system
     tcb_date_min = "2025-05-14"                   # Intel's date of the oldest firmware that is still wanted
@@ -156,13 +157,13 @@ def _domain(body: TdReport, policy: TdxPolicy) -> Iterator[Check]:
         "pin it in tdx.mr_tds, if it is what you built",
     )
     pinned = (
-        ("rtmr0", "The firmware's configuration is one that we pinned", body.rtmrs[0]),
+        ("rtmr0", "What the host handed the firmware is what we pinned", body.rtmrs[0]),
         ("rtmr1", "The kernel is one that we pinned", body.rtmrs[1]),
         ("rtmr2", "Command line and initial file system are ones that we pinned", body.rtmrs[2]),
         ("rtmr3", "What the system measured at run time is what we pinned", body.rtmrs[3]),
-        ("mr_config_id", "What the host configured is what we pinned", body.mr_config_id),
-        ("mr_owner", "The domain's owner is one that we want", body.mr_owner),
-        ("mr_owner_config", "What its owner configured is what we pinned", body.mr_owner_config),
+        ("mr_config_id", "The host stated a configuration that we pinned, at launch", body.mr_config_id),
+        ("mr_owner", "The host stated an owner that we pinned, at launch", body.mr_owner),
+        ("mr_owner_config", "The host stated an owner's configuration that we pinned, at launch", body.mr_owner_config),
     )
     for field, title, got in pinned:
         wanted = getattr(policy, f"{field}s")
@@ -186,7 +187,7 @@ def _events(events: MeasuredEvents | None, policy: TdxPolicy) -> Iterator[Check]
     if policy.require_secure_boot:
         yield step.check(
             "secure-boot",
-            "The firmware started only what was signed",
+            "Secure boot was on",
             said.secure_boot is True,
             "secure boot on",
             {None: "not stated", True: "on", False: "off"}[said.secure_boot],
