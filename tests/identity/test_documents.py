@@ -20,7 +20,7 @@ from hermetic.identity import (
     format_ed25519,
     parse_ed25519,
 )
-from hermetic.wire import canonical, parse_object
+from hermetic.wire import canonical, parse_object, sha256_digest
 from identity_support import keyset, keysets, launch, launches
 
 
@@ -48,6 +48,9 @@ def test_every_missing_and_every_unknown_field_refuses(document: Keyset | Launch
             parse({key: value for key, value in whole.items() if key != name})
     with pytest.raises(Malformed, match="unknown extra"):
         parse(whole | {"extra": 1})
+    for other in (None, [], [whole], "keyset"):
+        with pytest.raises(Malformed, match="expected an object"):
+            parse(other)
 
 
 @pytest.mark.parametrize(
@@ -55,16 +58,20 @@ def test_every_missing_and_every_unknown_field_refuses(document: Keyset | Launch
     [
         (("subject",), ""),
         (("subject",), "two\nlines"),
+        pytest.param(("subject",), "a" * 1025, id="a long subject"),
         (("not_after",), True),
         (("not_after",), -1),
         (("not_after",), "soon"),
+        (("not_after",), 253_402_300_800),
         (("receipt_signing_keys",), {}),
         (("receipt_signing_keys", 0, "algo"), "rsa"),
         (("receipt_signing_keys", 0, "algo"), EHBP),
+        (("receipt_signing_keys", 0, "algo"), []),
         (("receipt_signing_keys", 0, "public_key"), "AQ=="),
         (("e2ee_public_keys", 0, "algo"), ED25519),
         (("e2ee_public_keys", 0, "key_id"), "sign"),
-        (("e2ee_public_keys",), [None] * 65),
+        (("tls_public_keys",), [{"spki_sha256": "00" * 32, "domain": "clinic.example"}]),
+        (("tls_public_keys",), [{"spki_sha256": sha256_digest(b"spki"), "domain": "a" * 254}]),
     ],
 )
 def test_a_wrong_keyset_field_refuses(path: tuple[Any, ...], value: object) -> None:
@@ -75,6 +82,20 @@ def test_a_wrong_keyset_field_refuses(path: tuple[Any, ...], value: object) -> N
     place[path[-1]] = value
     with pytest.raises(Malformed):
         Keyset.from_json(document)
+
+
+def test_the_largest_keyset() -> None:
+    most = [PublicKey(key_id=f"k{n}", algo=EHBP, public_key=bytes((n,)) * 32).to_json() for n in range(65)]
+    edges: dict[str, Any] = {
+        "subject": "a" * 1024,
+        "not_after": 253_402_300_799,
+        "e2ee_public_keys": most[:64],
+        "tls_public_keys": [{"spki_sha256": sha256_digest(b"spki"), "domain": "a" * 253}],
+    }
+    document = keyset(receipt_signing_keys=()).to_json()
+    assert len(Keyset.from_json(document | edges).e2ee_public_keys) == 64
+    with pytest.raises(Malformed, match="a list of at most 64"):
+        Keyset.from_json(document | edges | {"e2ee_public_keys": most})
 
 
 def test_roles_never_share_a_key() -> None:
@@ -110,6 +131,7 @@ def test_a_role_is_filled_by_exactly_one_key() -> None:
         ("argv", [""]),
         ("environment", {"A": 1}),
         ("environment", []),
+        ("environment", {f"A{number}": "b" for number in range(65)}),
         ("models", [{"name": "toy"}]),
         ("broker_key", "ed25519:AAAA"),
         ("broker_key", "x25519:" + "A" * 44),

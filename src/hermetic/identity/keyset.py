@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hermetic.errors import Malformed, NotAcceptable
-from hermetic.identity._fields import exactly, integer, items, text
-from hermetic.wire import Digest, b64decode, b64encode, canonical, is_digest, sha256_digest
+from hermetic.identity._fields import digest, exactly, integer, items, text
+from hermetic.wire import Digest, b64decode, b64encode, canonical, sha256_digest
 
 __all__ = ["ED25519", "EHBP", "RELEASE", "STRICT", "Keyset", "PublicKey", "TlsKey", "format_ed25519", "parse_ed25519"]
 
@@ -63,9 +63,10 @@ class TlsKey:
     @classmethod
     def from_json(cls, obj: object) -> TlsKey:
         fields = exactly(obj, frozenset({"spki_sha256", "domain"}), what="tls key")
-        if not is_digest(fields["spki_sha256"]):
-            raise Malformed("tls key: spki_sha256 is not a digest")
-        return cls(spki_sha256=Digest(fields["spki_sha256"]), domain=text(fields["domain"], what="domain", limit=253))
+        return cls(
+            spki_sha256=digest(fields["spki_sha256"], what="spki_sha256"),
+            domain=text(fields["domain"], what="domain", limit=253),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
