@@ -225,7 +225,7 @@ def test_simulated_evidence_is_refused_where_nobody_said_otherwise(run: Run, wan
 
 def test_a_policy_that_does_not_want_it_says_all_that_it_minds(run: Run, wanted: tuple[Path, Path]) -> None:
     bundle, policy = wanted
-    policy.write_text(policy_text(extra="vmpl = 1\nabi_min = "9.9"\n"))
+    policy.write_text(policy_text(extra="vmpl = 1\nabi_min = '9.9'\n"))
     done = run("verify", *accepted(bundle, policy), "--json")
     assert done.code == 1
     assert outcomes(done.document)["fail"] == {"policy.snp.vmpl", "policy.snp.abi"}
