@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from functools import partial
 
+# Edits go to other processes, so each is a function of a module or a partial of one.
 Edit = Callable[[ast.AST], ast.AST]
 Weakened = Iterator[tuple[str, ast.expr, Edit]]
 
@@ -27,12 +29,13 @@ def to_no_yield(node: ast.AST) -> ast.AST:
 
 
 def without_keyword(name: str | None) -> Edit:
-    def edit(node: ast.AST) -> ast.AST:
-        assert isinstance(node, ast.Call)
-        node.keywords = [keyword for keyword in node.keywords if keyword.arg != name]
-        return node
+    return partial(_without_keyword, name)
 
-    return edit
+
+def _without_keyword(name: str | None, node: ast.AST) -> ast.AST:
+    assert isinstance(node, ast.Call)
+    node.keywords = [keyword for keyword in node.keywords if keyword.arg != name]
+    return node
 
 
 def gone(node: ast.AST) -> ast.AST:
@@ -65,7 +68,7 @@ def _comparison(test: ast.Compare, *, positive: bool) -> Weakened:
             isinstance(e, ast.Starred) for s in sides if isinstance(s, ast.Tuple) for e in s.elts
         ):
             for place in range(sizes.pop()):
-                yield f"element {place}", test, _without_element(place)
+                yield f"element {place}", test, partial(_without_element, place)
 
 
 def _first_only(node: ast.AST) -> ast.AST:
@@ -78,15 +81,11 @@ def _last_only(node: ast.AST) -> ast.AST:
     return ast.copy_location(ast.Compare(node.comparators[-2], node.ops[-1:], node.comparators[-1:]), node)
 
 
-def _without_element(place: int) -> Edit:
+def _without_element(place: int, node: ast.AST) -> ast.AST:
     """``(a, b) != x`` becomes a comparison of everything but one element of both."""
-
-    def edit(node: ast.AST) -> ast.AST:
-        assert isinstance(node, ast.Compare)
-        left, right = (_all_but(side, place) for side in (node.left, node.comparators[0]))
-        return ast.copy_location(ast.Compare(left, node.ops, [right]), node)
-
-    return edit
+    assert isinstance(node, ast.Compare)
+    left, right = (_all_but(side, place) for side in (node.left, node.comparators[0]))
+    return ast.copy_location(ast.Compare(left, node.ops, [right]), node)
 
 
 def _all_but(side: ast.expr, place: int) -> ast.expr:
