@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -15,8 +16,9 @@ import event_log_support
 from channel_support import ehbp_key
 from hermetic.channel import ehbp
 from hermetic.channel.strict._frames import Direction, FrameOpener, FrameSealer
-from hermetic.errors import Malformed
+from hermetic.errors import HermeticError, Malformed
 from hermetic.evidence import Composite, DstackLog, EventLog, EvidenceBundle, SgxQuote, SnpReport, TdxQuote
+from hermetic.evidence.assemble import assemble
 from hermetic.evidence.nvidia import DeviceBundle, NvidiaReport, nvat_evidence
 from hermetic.evidence.pem import certificates_from_pem
 from hermetic.evidence.recognise import recognise
@@ -28,6 +30,7 @@ from hermetic.ledger.note import VerifierKey, parse_note
 from hermetic.ledger.receipt import Receipt
 from hermetic.ledger.tiles import encode_bundle, parse_bundle, parse_path
 from hermetic.policy import Policy
+from hermetic.results.describe import describe
 from hermetic.results.ear_reader import open_ear
 from hermetic.results.jws import b64url, key_id, open_jws
 from hermetic.seal.age.header import parse_header
@@ -70,6 +73,12 @@ def _parts(kind: str, *, tee: str = "") -> tuple[bytes, ...]:
     return tuple(found)[:12]
 
 
+def _files() -> list[bytes]:
+    loose = (*_parts("certificate"), *_parts("leaf"), *_parts("crl"), *_parts("tcb_info_chain"), *_parts("tcb_info"))
+    devices = [canonical(each.to_json()) for each in _devices()]
+    return [*_parts("report"), *_parts("quote"), *_bundles(), *devices, *_boot_logs(), *loose]
+
+
 def _bundles() -> list[bytes]:
     bundles = [event_log_support.bundle(event_log_support.ccel(*event_log_support.BOOT))]
     for each in all_specimens():
@@ -94,6 +103,14 @@ def _devices() -> list[DeviceBundle]:
 
 def _from_json(read: Callable[[object], object], data: bytes) -> object:
     return read(parse_json(data))
+
+
+def _file(data: bytes) -> object:
+    """What becomes of a file that somebody gives: recognised, put together, and shown."""
+    found = recognise(data)
+    with suppress(HermeticError):
+        assemble([found])
+    return describe(found)
 
 
 def _leaf(data: bytes) -> object:
@@ -317,7 +334,7 @@ def _all() -> tuple[Target, ...]:
             Composite.from_bytes,
             lambda: [canonical(Composite(platform=None, devices=tuple(_devices())).to_json())],
         ),
-        "recognise": (recognise, lambda: [*_parts("report"), *_parts("quote"), *_bundles(), *_boot_logs()]),
+        "recognise": (_file, _files),
         "attestation-report": (AttestationReport.from_bytes, partial(_parts, "document")),
         "keyset": (partial(_from_json, Keyset.from_json), lambda: [_member("keyset")]),
         "launch-document": (partial(_from_json, LaunchDocument.from_json), lambda: [_member("launch")]),

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
+import hostile_support as hostile
 from broker_support import OTHER, RESOURCE, House, Running, amd, changed, checks, with_keyset
 from hermetic.broker import Broker
 from hermetic.channel.kem import XWingPrivateKey
 from hermetic.client.broker import BrokerClient
-from hermetic.errors import ChannelBroken, NotReleased
+from hermetic.errors import ChannelBroken, Misconfigured, NotReleased
 from hermetic.identity import MeasuredModel, Purpose, format_ed25519
 from hermetic.ledger import leaf_commitment
 from hermetic.release import Decision, Grant, Terms, context_digest, convert, open_box, open_signed
 from hermetic.seal import FileKey, ResourceVersion, parse_recipient, sign_version
 from hermetic.seal.age import make_header
-from hermetic.wire import b64decode, canonical, sha256_digest, unhex
+from hermetic.wire import b64decode, b64encode, canonical, sha256_digest, unhex
 
 
 def test_a_wanted_workload_gets_exactly_the_file_keys(running: Running) -> None:
@@ -179,6 +180,17 @@ def test_evidence_altered_in_any_bound_field_is_denied(running: Running) -> None
         assert checks(running.denied(request)) == {"snp.report-data"}
 
 
+@pytest.mark.parametrize("name", ["leaf", "intermediate", "root", "crl"])
+def test_an_endorsement_that_is_written_to_break_its_reader_is_denied(running: Running, name: str) -> None:
+    """A denial like any other, which the owner sees: an identifier of more digits than Python writes out."""
+    request = running.request(running.house.workload())
+    made = hostile.revocation_list if name == "crl" else hostile.certificate
+    broken = b64encode(made(hostile.extension(hostile.LONG)))
+    request["report"]["evidence"]["endorsements"][name] = broken
+    (finding,) = running.denied(request).findings
+    assert "63 bytes" in finding.got
+
+
 def test_an_expired_keyset_is_denied(running: Running) -> None:
     workload = with_keyset(running.house.workload(), not_after=int(time.time()) - 1)
     assert checks(running.denied(running.request(workload))) == {"keyset.expiry"}
@@ -205,13 +217,23 @@ def test_a_simulator_that_the_policy_does_not_pin_is_denied(house: House) -> Non
 
 
 def test_simulated_evidence_opens_nothing_of_class_hardware(tmp_path: Path) -> None:
-    house = House(tmp_path, resource_class="hardware")
-    # Even where the policy would accept this very simulator.
-    policy = house.policy_text(house.launch(), simulated_root=amd().root_digest)
-    (house.folder / house.resources[RESOURCE]["policy"]).write_text(policy)
-    with house.serving() as running:
-        seen = running.denied(running.request(house.workload()))
+    with House(tmp_path, resource_class="hardware").serving() as running:
+        seen = running.denied(running.request(running.house.workload()))
     assert any("root" in name for name in checks(seen))
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["pins a simulator", "pins none"])
+def test_a_development_policy_opens_nothing_of_class_hardware(tmp_path: Path, pinned: bool) -> None:
+    """It may take hardware that can be debugged or forged, so no broker starts with it; one for production does."""
+    house = House(tmp_path, resource_class="hardware")
+    with house.serving():
+        pass
+    policy = house.policy_text(house.launch(), simulated_root=amd().root_digest if pinned else None)
+    (house.folder / house.resources[RESOURCE]["policy"]).write_text(policy)
+    with pytest.raises(Misconfigured) as refused, house.serving():
+        pass
+    assert refused.value.code == "hardware_profile"
+    assert "policy.toml" in refused.value.message
 
 
 # --- a workload that is not the one -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hostile_support as hostile
 from attested_support import report as attestation_report
 from hermetic.errors import Malformed
 from hermetic.evidence import SEV_SNP, SGX, TDX, Composite, EvidenceBundle, Recognised, recognise
@@ -303,6 +305,41 @@ def test_pem_that_is_refused(text: bytes, says: str) -> None:
         recognise(text)
 
 
+NO_CERTIFICATES = {
+    "version 5": hostile.certificate(version=4),
+    "a version that does not exist": hostile.certificate(version=9),
+    "an extension that comes twice": hostile.certificate(*[hostile.extension(hostile.identifier(3))] * 2),
+    "a subject of half characters": hostile.certificate(subject=hostile.name(b"\xd8\0\xd8", tag=hostile.BMP)),
+    "a subject that is no UTF-8": hostile.certificate(subject=hostile.name(b"\xff\xfe")),
+    "a subject of bits": hostile.certificate(subject=hostile.name(b"\0\xfe", tag=hostile.BITS)),
+    "a subject that is a number": hostile.certificate(subject=hostile.name(b"\1", tag=hostile.INTEGER)),
+    "a subject without a common name": hostile.certificate(subject=hostile.name(kind=bytes.fromhex("550406"))),
+    "an identifier without end": hostile.certificate(hostile.extension(hostile.LONG)),
+}
+
+
+@pytest.mark.parametrize("what", NO_CERTIFICATES)
+def test_certificates_that_cannot_be_read(what: str) -> None:
+    der = NO_CERTIFICATES[what]
+    assert recognise(hostile.certificate()), "what is otherwise the same is read"
+    with pytest.raises(Malformed, match="not a form"):
+        recognise(der)
+    body = base64.encodebytes(der)
+    with pytest.raises(Malformed, match="not a certificate that can be read"):
+        recognise(b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n")
+
+
+@pytest.mark.parametrize("label", ["CERTIFICATE", "A"])
+def test_white_space_without_end_after_a_mark(label: str) -> None:
+    """Where a block may end is looked for once, not once for every space."""
+    text = f"-----BEGIN {label}-----".encode()
+    start = time.process_time()
+    for filling in (b"\n" * 2**20, b"\nA\n" * (2**20 // 3), b" \t\r\n" * 2**18):
+        with pytest.raises(Malformed, match="no whole block"):
+            recognise(text + filling + b"-")
+    assert time.process_time() - start < 5, "it was looked for again and again"
+
+
 def test_pem_of_very_many_blocks() -> None:
     block = x509.load_der_x509_certificate(simulated().endorsements["leaf"]).public_bytes(Encoding.PEM)
     assert len(only(recognise(block * 64)).certificates) == 64
@@ -453,6 +490,18 @@ def test_wrapped_too_many_times() -> None:
     assert recognise(wrapped)
     with pytest.raises(Malformed, match="too many times"):
         recognise(cbor2.dumps([KIND, wrapped]))
+
+
+def test_collections_in_each_other() -> None:
+    """As deep as wrappers, and no deeper, however deep the file goes on."""
+
+    def nested(depth: int) -> bytes:
+        return b'{"a":' * depth + canonical([KIND, b64url(simulated().evidence)]) + b"}" * depth
+
+    assert same(recognise(nested(3)), recognise(simulated().evidence))
+    for depth in (4, 900, 100_000):
+        with pytest.raises(Malformed):
+            recognise(nested(depth))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ Inner = Callable[[bytes], Recognised]
 
 _COLLECTION_TYPE = "__cmwc_t"
 _TUNNEL = "#cmw-c2j-tunnel"
+_DEPTH = 3
+"""Collections in each other."""
 
 
 def is_record(value: object) -> bool:
@@ -36,11 +38,11 @@ def record(value: list[Any], inner: Inner) -> Recognised:
     return Recognised(form=f"{what} (JSON) around {found.form}", parts=found.parts)
 
 
-def is_collection(value: dict[str, Any]) -> bool:
-    """An object whose every member is a record or a collection."""
+def is_collection(value: dict[str, Any], depth: int = _DEPTH) -> bool:
+    """An object whose every member is a record or a collection, up to ``depth`` of these in each other."""
     members = [member for label, member in value.items() if label != _COLLECTION_TYPE]
-    return bool(members) and all(
-        is_record(member) or (isinstance(member, dict) and is_collection(member)) for member in members
+    return bool(members and depth) and all(
+        is_record(member) or (isinstance(member, dict) and is_collection(member, depth - 1)) for member in members
     )
 
 
