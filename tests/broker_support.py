@@ -34,7 +34,7 @@ from hermetic.identity import (
     Purpose,
     format_ed25519,
 )
-from hermetic.policy import draft_policy
+from hermetic.policy import Profile, draft_policy
 from hermetic.release import Want, context_digest
 from hermetic.seal import FileKey, Header, ResourceVersion, parse_recipient, sign_version
 from hermetic.seal.age import make_header
@@ -208,19 +208,25 @@ class House:
             "wants": msgspec.to_builtins(wants),
         }
 
-    def policy_text(self, launch: LaunchDocument, *, simulated_root: str | None = None) -> str:
+    def policy_text(
+        self, launch: LaunchDocument, *, profile: Profile = "development", simulated_root: str | None = None
+    ) -> str:
+        floor = {"boot_loader": 1, "tee": 0, "snp": 1, "microcode": 1}
+        measurements = [SIMULATED_MEASUREMENT.hex()]
         return draft_policy(
             launch,
-            profile="development",
-            tables={"snp": {"products": ["Genoa"], "measurements": [SIMULATED_MEASUREMENT.hex()]}},
+            profile=profile,
+            tables={"snp": {"products": ["Genoa"], "measurements": measurements, "tcb": {"Genoa": floor}}},
             simulated_root=simulated_root,
         )
 
     def write_policies(self, launch: LaunchDocument) -> None:
-        """Policies that pin this launch document; simulated resources pin our simulator too."""
+        """Policies that pin this launch document, and our simulator where the resource is a simulated one."""
+        simulated = self.policy_text(launch, simulated_root=amd().root_digest)
+        hardware = self.policy_text(launch, profile="production")
         for fields in self.resources.values():
-            root = amd().root_digest if fields["class"] == "simulated" else None
-            (self.folder / fields["policy"]).write_text(self.policy_text(launch, simulated_root=root))
+            text = simulated if fields["class"] == "simulated" else hardware
+            (self.folder / fields["policy"]).write_text(text)
 
     def seen(self, *, resource: str | None = None) -> tuple[Seen, ...]:
         return releases(load_config(self.config_path), resource=resource, limit=1000)

@@ -129,8 +129,17 @@ def _standing_record(resource: Resource, epoch: int, *, key: Ed25519PrivateKey, 
 
 
 def _roots(config: ResourceConfig, policy: Policy) -> tuple[tuple[Root, ...], NvidiaRoots]:
-    """Hardware trusts the vendors, and a simulated resource the simulators that its policy pins; never both."""
+    """Hardware trusts the vendors, and a simulated resource the simulators that its policy pins; never both.
+
+    A development policy may take debuggable or forgeable hardware, so it opens nothing of class hardware.
+    """
     if config.resource_class is ResourceClass.HARDWARE:
+        if policy.profile != "production":
+            raise Misconfigured(
+                f"{config.policy}: {config.name} is of class hardware, and its policy is for {policy.profile}",
+                code="hardware_profile",
+                fix='write a policy with profile = "production"; hermetic policy lint says what it needs',
+            )
         return policy.roots(allow_simulated=False), policy.device_roots(allow_simulated=False)
     try:
         return policy.platform.simulated_roots()
