@@ -7,18 +7,17 @@ import os
 import shlex
 import stat
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 
-from hermetic.cli.verify import Result
+from hermetic.cli._verdict import exit_code, fixes
 from hermetic.client.attest import Verifier, fetch_report
 from hermetic.identity import AttestationReport
 from hermetic.policy import Policy
-from hermetic.verify import Check, Outcome
+from hermetic.results import report_verdict
 from stack_support import Home, Up
 
 NOBODY = "http://127.0.0.1:1"
@@ -69,6 +68,10 @@ def test_a_stranger_with_the_policy(stack: Up, stranger: Home) -> None:
     assert (document["verdict"], document["simulated"], document["service"]) == ("accepted", True, "demo-chat")
     assert outcomes(document).keys() == {"pass"}
     assert document["policy_digest"] == Policy.load(stack.policy).digest
+    assert document["source"] == stack.url
+    assert {"tee", "product", "devices", "device_link", "launch_digest", "keyset_digest", "report_digest"} <= set(
+        document
+    )
     launch = json.loads((stack.folder / "launch.json").read_bytes())
     assert launch["config_digest"] in {check["got"] for check in document["checks"]}
 
@@ -86,6 +89,8 @@ def test_verbose_shows_the_evidence_in_full(stranger: Home, saved: tuple[Path, l
     nonce = arguments[arguments.index("--nonce") + 1]
     shown = stranger.hermetic("verify", path, *arguments, "--verbose", COLUMNS="120").stdout
     assert nonce in "".join(shown.split())
+    assert "snp.measurement" in shown
+    assert "snp.measurement" not in stranger.hermetic("verify", path, *arguments, COLUMNS="120").stdout
 
 
 def test_outcomes_are_never_cut(stack: Up, stranger: Home, saved: tuple[Path, list[str]]) -> None:
@@ -109,17 +114,10 @@ def test_authentic_is_not_accepted(stack: Up) -> None:
     judge = Verifier(policy=Policy.load(stack.policy), allow_simulated=True)
     nonce = judge.ask()
     report = AttestationReport.from_bytes(fetch_report(stack.url, nonce=nonce))
-    claims = judge.authenticate(report, nonce=nonce)
-    unappraised = Result(source=stack.url, checks=claims.checks, report=report, claims=claims)
-    assert unappraised.verdict() == ("authentic, NOT APPRAISED", 3)
+    unappraised = report_verdict(judge.authenticate(report, nonce=nonce))
+    assert (str(unappraised.overall), exit_code(unappraised)) == ("authentic, NOT APPRAISED", 3)
     assert unappraised.to_json()["policy_digest"] is None
-    appraised = replace(unappraised, policy="sha256:00")
-    assert appraised.verdict() == ("accepted", 0)
-    unasked = Check(name="x", title="", outcome=Outcome.NOT_PERFORMED, expected="", got="", section="")
-    assert replace(appraised, checks=(*claims.checks, unasked)).verdict() == ("incomplete", 3)
-    assert replace(appraised, checks=()).verdict() == ("incomplete", 3)
-    failed = replace(unasked, outcome=Outcome.FAIL)
-    assert replace(unappraised, checks=(*claims.checks, failed)).verdict() == ("refused", 1)
+    assert any("--policy" in fix for fix in fixes(unappraised, allow_simulated=True))
 
 
 # Refused
@@ -189,6 +187,9 @@ def test_what_is_no_report(stack: Up, stranger: Home, tmp_path: Path, data: byte
     assert done.returncode == 1
     assert "refused" in done.stdout
     assert "Traceback" not in done.stderr
+    document = json.loads(stranger.hermetic("verify", path, *stack.accepted, "--json").stdout)
+    assert document["parts"]["cpu0"] == {"kind": "unknown", "authentic": False, "simulated": False, "claims": []}
+    assert "tee" not in document
 
 
 @pytest.mark.parametrize(

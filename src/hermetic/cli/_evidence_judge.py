@@ -1,14 +1,14 @@
-"""What ``hermetic evidence verify`` asks, whom it trusts, and what becomes of the verdict."""
+"""What ``hermetic evidence verify`` asks, and whom it trusts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED
 from hermetic.cli._files import read_file
+from hermetic.cli._time import time_at
 from hermetic.errors import Malformed, Misconfigured
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hermetic.results import Verdict
     from hermetic.results.jws import SigningKey
 
-__all__ = ["PURPOSES", "Question", "ear_token", "exit_code", "fixes", "signing_key", "time_of"]
+__all__ = ["PURPOSES", "Question", "ear_token", "signing_key", "time_of", "unhex_option"]
 
 
 PURPOSES = ("session", "release", "broker", "job", "federate")
@@ -45,8 +45,8 @@ class Question:
         if gathered.platform is None and report_data is not None:
             raise Misconfigured("devices carry a nonce, not report data: give --nonce")
         return cls(
-            nonce=_unhex(nonce, "--nonce", 32),
-            report_data=_unhex(report_data, "--report-data", 64),
+            nonce=unhex_option(nonce, "--nonce", 32),
+            report_data=unhex_option(report_data, "--report-data", 64),
             purpose=Purpose[purpose.upper()],
         )
 
@@ -116,11 +116,7 @@ def time_of(text: str | None) -> datetime:
         from hermetic.client.folders import state_folder
 
         return FlooredClock(state_folder() / "clock.json").now()
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Misconfigured(f"--at {text}: expected a time such as 2026-11-24T12:00:00Z") from error
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    return time_at(text)
 
 
 def signing_key(ear: Path | None, key: Path | None) -> SigningKey | None:
@@ -158,43 +154,22 @@ def _private_key(path: Path) -> SigningKey:
 
 
 def ear_token(verdict: Verdict, key: SigningKey, profile: str) -> bytes:
-    """The verdict as a signed token, on a line of its own."""
+    """The verdict as a signed token, on a line of its own.  It is issued now, whatever time was judged."""
     from hermetic import __version__
     from hermetic.results import Profile, VerifierId, sign_ear
 
     token = sign_ear(
         verdict,
         key,
-        issued=datetime.now(UTC),
+        issued=time_of(None),
         verifier=VerifierId(developer="Hermetic", build=f"hermetic {__version__}"),
         profile=Profile[profile.upper()],
     )
     return token.encode("ascii") + b"\n"
 
 
-def exit_code(verdict: Verdict) -> int:
-    from hermetic.results import Overall
-
-    if verdict.overall is Overall.ACCEPTED:
-        return 0
-    return EXIT_REFUSED if verdict.overall is Overall.REFUSED else EXIT_INCOMPLETE
-
-
-def fixes(verdict: Verdict, *, allow_simulated: bool) -> list[str]:
-    """What to do about it, each once."""
-    from hermetic.results import Overall
-    from hermetic.verify import Outcome
-
-    found = [] if verdict.refusal is None else [verdict.refusal.fix]
-    if verdict.refusal is not None and "root" in verdict.refusal.code and not allow_simulated:
-        found.append("a SIMULATED vendor is accepted only with --allow-simulated and a policy that pins its root")
-    found += [check.fix for check in verdict.checks if check.outcome is not Outcome.PASS]
-    if verdict.overall is Overall.NOT_APPRAISED:
-        found.append("authentic says who made it, not that it is wanted: give --policy policy.toml")
-    return list(dict.fromkeys(fix for fix in found if fix))
-
-
-def _unhex(text: str | None, option: str, length: int) -> bytes | None:
+def unhex_option(text: str | None, option: str, length: int) -> bytes | None:
+    """The bytes that an option gives in hex.  Raises Misconfigured."""
     from hermetic.wire import unhex
 
     try:

@@ -8,16 +8,25 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from hermetic.verify import Check, Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from hermetic.identity import Claims
+    from hermetic.errors import Refused
 
-__all__ = ["checks_json", "checks_table", "console", "device_of", "own_name", "simulated_banner", "summary"]
+__all__ = [
+    "advice",
+    "checks_table",
+    "console",
+    "device_of",
+    "own_name",
+    "show_conclusion",
+    "simulated_banner",
+    "summary",
+]
 
 _ABOUT = (
     ("binding.", "The question we asked"),
@@ -47,6 +56,7 @@ _MARK = {
     Outcome.FAIL: "[bold red]✗ FAIL[/]",
     Outcome.NOT_PERFORMED: "[yellow]○ not performed[/]",
 }
+_COLOUR = {"bold green": ("accepted", "proven", "verified"), "bold red": ("refused",)}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -125,20 +135,6 @@ def _about(check: Check) -> str:
     return next((title for prefix, title in _ABOUT if check.name.startswith(prefix)), "Other")
 
 
-def checks_json(checks: Sequence[Check]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": check.name,
-            "title": check.title,
-            "outcome": str(check.outcome),
-            "expected": check.expected,
-            "got": check.got,
-            "section": check.section,
-        }
-        for check in checks
-    ]
-
-
 def summary(checks: Sequence[Check]) -> str:
     counts = {outcome: sum(check.outcome is outcome for check in checks) for outcome in Outcome}
     return (
@@ -146,10 +142,36 @@ def summary(checks: Sequence[Check]) -> str:
     )
 
 
-def simulated_banner(out: Console, claims: Claims) -> None:
+def advice(checks: Sequence[Check]) -> list[str]:
+    """What to do about the checks that did not pass, each once."""
+    return list(dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS))
+
+
+def show_conclusion(
+    out: Console, word: str, checks: Sequence[Check], fixes: Sequence[str], *, refusal: Refused | None = None
+) -> None:
+    """The verdict in a word, why it was refused or else the count of the checks, and what to do about it."""
+    from rich.text import Text
+
+    colour = next((colour for colour, words in _COLOUR.items() if word in words), "bold yellow")
+    said = Text(f": {summary(checks)}")
+    if refusal is not None:
+        said = Text.assemble((f" [{refusal.code}] ", "dim"), refusal.message)
+    out.print(Text("\n").append(word, style=colour).append_text(said), soft_wrap=True)
+    for fix in fixes:
+        out.print(Text.assemble(("  → ", "cyan"), fix), soft_wrap=True)
+
+
+class _Labelled(Protocol):
+    @property
+    def simulated(self) -> bool:
+        """Derived from the roots that verified."""
+
+
+def simulated_banner(out: Console, shown: _Labelled) -> None:
     """Says SIMULATED wherever a simulated platform is shown, from the root that verified and from nothing else."""
-    if claims.simulated:
+    if shown.simulated:
         out.print(
-            "[black on yellow] SIMULATED [/] this TEE is software: it proves the chain, not secrecy from its machine",
+            "[black on yellow] SIMULATED [/] this is software: it proves the chain, not secrecy from its machine",
             soft_wrap=True,
         )

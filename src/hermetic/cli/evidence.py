@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hermetic.cli._evidence_files import complete, complete_offline, endorser, gather, naming, read
-from hermetic.cli._evidence_judge import PURPOSES, Question, ear_token, exit_code, fixes, signing_key, time_of
-from hermetic.cli._evidence_show import show_description, show_verdict
+from hermetic.cli._evidence_judge import PURPOSES, Question, ear_token, signing_key, time_of
+from hermetic.cli._evidence_show import show_description
 from hermetic.cli._files import save_file
 from hermetic.cli._show import console
+from hermetic.cli._verdict import exit_code, fixes, show_verdict
 
 if TYPE_CHECKING:
     from hermetic.sources.collateral import Obtained
@@ -90,7 +91,11 @@ def show(files: tuple[Path, ...], as_json: bool) -> None:
 @_COLLATERAL
 @click.option("--offline", is_flag=True, help="Ask nobody: judge by what came along, the folder and the cache.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Keep the evidence with its collateral.")
-@click.option("--ear", type=click.Path(path_type=Path, dir_okay=False), help="Write the result as a signed EAR (JWT).")
+@click.option(
+    "--ear",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the result as a signed EAR (JWT).  Of another time than now it affirms nothing.",
+)
 @click.option("--ear-key", type=click.Path(path_type=Path, dir_okay=False), help="The key that signs it.")
 @click.option(
     "--ear-profile",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED
 from hermetic.errors import Refused
 
 if TYPE_CHECKING:
@@ -207,14 +208,14 @@ def _bar(title: str, total: int) -> Iterator[Callable[[], None]]:
 def _print(claimed: Checkpoint, checks: tuple[Check, ...], *, as_json: bool) -> int:
     from rich.markup import escape
 
-    from hermetic.cli._show import checks_json, checks_table, console, summary
+    from hermetic.cli._show import advice, checks_table, console, show_conclusion
     from hermetic.ledger import conclude
     from hermetic.verify import Outcome
 
-    verdict, colour, code = {
-        Outcome.PASS: ("verified", "bold green", 0),
-        Outcome.FAIL: ("refused", "bold red", 1),
-        Outcome.NOT_PERFORMED: ("incomplete", "bold yellow", 3),
+    verdict, code = {
+        Outcome.PASS: ("verified", 0),
+        Outcome.FAIL: ("refused", EXIT_REFUSED),
+        Outcome.NOT_PERFORMED: ("incomplete", EXIT_INCOMPLETE),
     }[conclude(checks)]
     if as_json:
         document = {
@@ -223,14 +224,12 @@ def _print(claimed: Checkpoint, checks: tuple[Check, ...], *, as_json: bool) -> 
             "size": claimed.size,
             "root": claimed.root.hex(),
             "first_seen": not any(check.name == "log.consistency" for check in checks),
-            "checks": checks_json(checks),
+            "checks": [check.to_json() for check in checks],
         }
         click.echo(json.dumps(document, indent=2))
         return code
     out = console()
     out.print(f"log [bold]{escape(claimed.origin)}[/] · {claimed.size} entries\n")
     out.print(checks_table(checks))
-    out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
-    for fix in dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS):
-        out.print(f"  [cyan]→[/] {escape(fix)}", soft_wrap=True)
+    show_conclusion(out, verdict, checks, advice(checks))
     return code

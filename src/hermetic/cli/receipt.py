@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED
 from hermetic.cli._target import Target, verification_options, verifier
 from hermetic.errors import Malformed, Misconfigured, NotAuthentic
 
@@ -190,14 +191,14 @@ def _print(
 ) -> int:
     from rich.markup import escape
 
-    from hermetic.cli._show import checks_json, checks_table, console, simulated_banner, summary
+    from hermetic.cli._show import advice, checks_table, console, show_conclusion, simulated_banner
     from hermetic.ledger import EventType, conclude
     from hermetic.verify import Outcome
 
-    verdict, colour, code = {
-        Outcome.PASS: ("proven", "bold green", 0),
-        Outcome.FAIL: ("refused", "bold red", 1),
-        Outcome.NOT_PERFORMED: ("incomplete", "bold yellow", 3),
+    verdict, code = {
+        Outcome.PASS: ("proven", 0),
+        Outcome.FAIL: ("refused", EXIT_REFUSED),
+        Outcome.NOT_PERFORMED: ("incomplete", EXIT_INCOMPLETE),
     }[conclude(checks)]
     receipt = saved.receipt
     when = datetime.fromtimestamp(receipt.served_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -211,7 +212,7 @@ def _print(
             "pending": saved.inclusion is None,
             "simulated": claims.simulated if claims else None,
             "policy_digest": policy.digest if policy else None,
-            "checks": checks_json(checks),
+            "checks": [check.to_json() for check in checks],
         }
         click.echo(json.dumps(document, indent=2))
         return code
@@ -221,7 +222,5 @@ def _print(
     about = f"receipt [bold]{escape(receipt.receipt_id)}[/] · {escape(receipt.model or receipt.endpoint)} · {when}\n"
     out.print(about, soft_wrap=True)
     out.print(checks_table(checks, verbose=verbose))
-    out.print(f"\n[{colour}]{verdict}[/]: {summary(checks)}")
-    for fix in dict.fromkeys(check.fix for check in checks if check.fix and check.outcome is not Outcome.PASS):
-        out.print(f"  [cyan]→[/] {escape(fix)}", soft_wrap=True)
+    show_conclusion(out, verdict, checks, advice(checks))
     return code

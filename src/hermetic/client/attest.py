@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hermetic.client.clock import FlooredClock
-from hermetic.errors import Malformed, NotAcceptable, NotAuthentic, Unavailable
+from hermetic.errors import Malformed, NotAcceptable, NotAuthentic, Refused, Unavailable
 from hermetic.identity import AttestationReport, Claims, Purpose, verify_report
 from hermetic.policy import Accepted, Policy, appraise
 from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Root
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTESTATION_PATH",
+    "SIMULATION_ADVICE",
     "Verifier",
     "fetch_accepted",
     "fetch_accepted_async",
     "fetch_report",
     "fetch_report_async",
+    "is_unknown_root",
 ]
 
 ATTESTATION_PATH = "/.well-known/hermetic/attestation"
+SIMULATION_ADVICE = (
+    "a SIMULATED vendor is accepted only with --allow-simulated and a policy that pins its simulated_root"
+)
 _LIMIT = 1024 * 1024
 _TIMEOUT = 15.0
 
@@ -86,15 +91,16 @@ class Verifier:
         return appraise(self.authenticate(AttestationReport.from_bytes(answer), nonce=nonce), self.policy)
 
 
+def is_unknown_root(refusal: Refused) -> bool:
+    """Whether a chain led to a root of nobody whom the caller trusts."""
+    return "root" in refusal.code
+
+
 def _explain_simulation(error: NotAuthentic, verifier: Verifier) -> NotAuthentic:
     """An unknown root is most often somebody's simulator: say what would allow it, and that it was not allowed."""
-    if verifier.allow_simulated or "root" not in error.code:
+    if verifier.allow_simulated or not is_unknown_root(error):
         return error
-    explained = NotAuthentic(
-        error.message,
-        code=error.code,
-        fix="a SIMULATED platform is accepted only with --allow-simulated and a policy that pins its simulated_root",
-    )
+    explained = NotAuthentic(error.message, code=error.code, fix=SIMULATION_ADVICE)
     explained.checks = error.checks
     return explained
 

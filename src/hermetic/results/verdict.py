@@ -109,18 +109,7 @@ class Verdict:
             "simulated": self.simulated,
             "policy_digest": self.policy,
             "parts": {part.name: part.to_json() for part in self.parts},
-            "checks": [
-                {
-                    "name": check.name,
-                    "title": check.title,
-                    "outcome": str(check.outcome),
-                    "expected": check.expected,
-                    "got": check.got,
-                    "section": check.section,
-                    "fix": check.fix,
-                }
-                for check in self.checks
-            ],
+            "checks": [check.to_json() for check in self.checks],
         }
         if self.workload:
             document["workload"] = {claim.name: _plain(claim.value) for claim in self.workload}

@@ -34,6 +34,18 @@ class Check:
     section: str
     fix: str = ""
 
+    def to_json(self) -> dict[str, str]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "outcome": str(self.outcome),
+            "expected": self.expected,
+            "got": self.got,
+            "section": self.section,
+            "fix": self.fix,
+        }
+
 
 class Checklist:
     """Records the checks of one verification and stops it at the first that fails."""
