@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.verify import Outcome
-from hermetic.verify._nvidia_xml import MAX_ATTRIBUTES, MAX_NAMESPACES
+from hermetic.verify._nvidia_xml import MAX_ATTRIBUTES, MAX_DOCUMENT, MAX_ELEMENTS, MAX_NAMESPACES
 from hermetic.verify.nvidia import NVIDIA_ROOTS
 from hermetic.verify.rim import RimClaims, verify_rim
 from nvidia_forge import (
@@ -275,6 +275,41 @@ def test_namespaces_and_attributes_that_cost_much() -> None:
     assert "not a measurement" in refusal(filled(MAX_NAMESPACES, MAX_ATTRIBUTES)).message
     assert "namespaces" in refusal(filled(MAX_NAMESPACES + 1, 0)).message
     assert "attributes" in refusal(filled(XMLNS, MAX_ATTRIBUTES + 1)).message
+
+
+NAMES = "".join(f' xmlns:n{number:x}="urn:{number}"' for number in range(MAX_NAMESPACES - XMLNS))
+ATTRIBUTES = "".join(f' a{number:x}=""' for number in range(MAX_ATTRIBUTES))
+ELEMENTS = SIGNED.count("<") - SIGNED.count("</")
+LARGEST = {
+    "elements": (f"<a{NAMES}>", "<a/>", "</a>"),
+    "elements of a namespace": (f"<a{NAMES}>", "<n0:a/>", "</a>"),
+    "elements far down": (f"<a{NAMES}>" + "<a>" * 200, "<a/>", "</a>" * 201),
+    "attributes": (f"<a{NAMES}>", f"<a{ATTRIBUTES}/>", "</a>"),
+    "attributes of a namespace": (f"<a{NAMES}>", f"<a{ATTRIBUTES.replace(' a', ' n0:a')}/>", "</a>"),
+    "text": ("<a>", "text ", "</a>"),
+    "characters by number": ("<a>", "&#65;", "</a>"),
+}
+
+
+@pytest.mark.parametrize("shape", LARGEST)
+def test_the_largest_document_of_every_shape_costs_little(shape: str) -> None:
+    """All of it is made canonical before a signature is looked at, so whoever sends it decides what it is."""
+    before, filling, after = LARGEST[shape]
+    room = (MAX_DOCUMENT - len(SIGNED) - len(before) - len(after)) // len(filling)
+    if "<" in filling:
+        room = min(room, MAX_ELEMENTS - ELEMENTS - before.count("<a"))
+    document = SIGNED.replace("<Payload>", "<Payload>" + before + filling * room + after, 1)
+    start = time.process_time()
+    assert "not a measurement" in refusal(document).message
+    assert time.process_time() - start < 5, "it costs more than it is long"
+
+
+def test_more_elements_than_any_manifest_has() -> None:
+    def filled(elements: int) -> str:
+        return SIGNED.replace("<Payload>", "<Payload>" + "<a/>" * (elements - ELEMENTS), 1)
+
+    assert "not a measurement" in refusal(filled(MAX_ELEMENTS)).message
+    assert "elements" in refusal(filled(MAX_ELEMENTS + 1)).message
 
 
 # The content
