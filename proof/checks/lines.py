@@ -11,13 +11,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import coverage
 from proof import ROOT, STATE
+from proof.checks.trial import PROFILE
 
 ARGUMENTS = ("-q", "-p", "no:cacheprovider", "--timeout=120", "-W", "ignore::DeprecationWarning")
 
@@ -69,6 +72,7 @@ def arguments(folder: str) -> list[str]:
     return [*ARGUMENTS, *([] if (ROOT / folder / "conftest.py").exists() else ["--noconftest"])]
 
 
+@cache
 def record(package: str, folder: str) -> Lines:
     """The lines of ``package`` that the tests of ``folder`` execute: as recorded before, if nothing changed since."""
     kept = STATE / "lines" / f"{package}-{folder.replace('/', '-')}-{_digest(package, folder)}.json"
@@ -93,6 +97,7 @@ def _digest(package: str, folder: str) -> str:
 
 
 def _record(package: str, folder: str, kept: Path) -> None:
+    settings.load_profile(PROFILE)  # generated examples are those of the trials: what is recorded will be executed
     cover = coverage.Coverage(data_file=None, source_pkgs=[package], config_file=False)
     recorder = Recorder(cover)
     cover.start()

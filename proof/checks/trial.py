@@ -21,8 +21,9 @@ from proof.checks.find import Deletion
 SECONDS = 180
 Verdict = Literal["noticed", "hung", "SURVIVED", "no test"]
 
+PROFILE = "deleted"
 settings.register_profile(
-    "deleted", deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    PROFILE, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -66,7 +67,7 @@ def prepare() -> None:
     """Imports what every trial needs, and forgets Hermetic again: each child imports its own, one module changed."""
     for module in ("lxml.etree", "pytest", "hermetic.cli"):
         import_module(module)
-    settings.load_profile("deleted")
+    settings.load_profile(PROFILE)
     for name in [name for name in sys.modules if name.partition(".")[0] == "hermetic"]:
         del sys.modules[name]
 
