@@ -102,7 +102,7 @@ def answers_of(paths: Iterable[Path]) -> Answers:
             if isinstance(node, ast.FunctionDef):
                 names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
                 if "good" in names:
-                    found[node.name] = names.index("good") - (names[0] == "self")
+                    found[node.name] = names.index("good") - (names[0] in ("self", "cls"))
     return found
 
 

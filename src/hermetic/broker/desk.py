@@ -114,20 +114,22 @@ class Desk:
     def _launched(self, launch: LaunchDocument, version: ResourceVersion) -> tuple[Check, ...]:
         served = [model.manifest_digest for model in launch.models]
         return (
-            _check(
+            Check.judged(
                 "launch.broker",
                 "It was launched to take keys from this broker only",
                 launch.broker_key == self.broker_key,
                 expected=self.broker_key,
                 got=launch.broker_key or "none",
+                section=_SECTION,
                 fix="set the broker's key in the workload's configuration, and pin the new launch document",
             ),
-            _check(
+            Check.judged(
                 "launch.model",
                 "It was launched for this very model",
                 version.manifest_digest in served,
                 expected=version.manifest_digest,
                 got=" ".join(served) or "none",
+                section=_SECTION,
                 fix="the workload's configuration must name the manifest digest of the version it asks for",
             ),
         )
@@ -238,15 +240,3 @@ def _vendor_dates(cases: list[_Case]) -> Iterator[datetime]:
         # A simulator signs any date it likes; letting it move our clock would let it deny everybody else.
         if case.claims is not None and not case.claims.simulated:
             yield from case.claims.dates
-
-
-def _check(name: str, title: str, good: bool, *, expected: str, got: str, fix: str) -> Check:
-    return Check(
-        name=name,
-        title=title,
-        outcome=Outcome.PASS if good else Outcome.FAIL,
-        expected=expected,
-        got=got,
-        section=_SECTION,
-        fix="" if good else fix,
-    )

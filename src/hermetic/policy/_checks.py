@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from hermetic.verify import Check, Outcome
+from hermetic.verify import Check
 
+SECTION = "policy"
 _SPELT_OUT = 8
 """As many alternatives are listed one by one; of longer lists a person wants to know the length."""
 
@@ -20,15 +21,8 @@ class Step:
 
     def check(self, name: str, title: str, good: bool, expected: str, got: str, fix: str = "") -> Check:
         """``policy.<table>.<name>``: passed or failed, with ``fix`` only where it failed."""
-        return Check(
-            name=f"policy.{self.table}.{name}",
-            title=title,
-            outcome=Outcome.PASS if good else Outcome.FAIL,
-            expected=expected,
-            got=got,
-            section=self.section,
-            fix="" if good else fix,
-        )
+        name = f"policy.{self.table}.{name}"
+        return Check.judged(name, title, good, expected=expected, got=got, section=self.section, fix=fix)
 
     def member(self, name: str, title: str, got: str, wanted: Collection[str], fix: str = "") -> Check:
         """``got`` is one of ``wanted``; of none, it is not.  An empty ``got`` is one that nobody stated."""
@@ -45,6 +39,11 @@ class Step:
             ", ".join(f"bit {bit}" for bit in bits) or "none",
             f"find out what the bit means; then name it: {knob} = [{', '.join(map(str, sorted({*bits, *allowed})))}]",
         )
+
+
+def policy_check(name: str, title: str, good: bool, expected: str, got: str, fix: str = "") -> Check:
+    """A check of no table: only the policy itself asks for it."""
+    return Check.judged(name, title, good, expected=expected, got=got, section=SECTION, fix=fix)
 
 
 def one_of(values: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from hermetic.errors import HermeticError, NotAcceptable
 from hermetic.evidence import TDX
 from hermetic.identity import Binding, Claims, LaunchDocument
+from hermetic.policy._checks import policy_check
 from hermetic.policy.document import Policy, WorkloadPolicy
 from hermetic.policy.hardware import appraise_platform, dispensed
 from hermetic.verify import Check, Outcome
@@ -19,7 +20,6 @@ from hermetic.wire import Digest
 
 __all__ = ["Accepted", "appraise", "review"]
 
-_SECTION = "policy"
 _FROM_APPRAISE = object()
 
 
@@ -86,7 +86,7 @@ def _refusal(refused: list[Check], checks: tuple[Check, ...]) -> HermeticError:
 
 def _lifetime(claims: Claims, policy: Policy) -> Check:
     """A keyset that outlives the policy's patience would outlive its revocation too."""
-    return _check(
+    return policy_check(
         "policy.keyset-lifetime",
         "The keys are short-lived",
         claims.keyset.expires() - claims.at <= timedelta(hours=policy.max_keyset_hours),
@@ -101,14 +101,14 @@ def _workload(launch: LaunchDocument, policy: WorkloadPolicy) -> Iterable[Check]
     yield _member("policy.service", "The service is one we want", launch.service, policy.services)
     yield _member("policy.program", "The program is one we pinned", launch.program_digest, policy.programs, measure)
     yield _member("policy.config", "The configuration is one we pinned", launch.config_digest, policy.configs, measure)
-    yield _check(
+    yield policy_check(
         "policy.argv",
         "It was started as expected",
         launch.argv == policy.argv,
         _words(policy.argv),
         _words(launch.argv),
     )
-    yield _check(
+    yield policy_check(
         "policy.environment",
         "Its environment is the one we allow",
         dict(launch.environment) == policy.environment,
@@ -116,7 +116,7 @@ def _workload(launch: LaunchDocument, policy: WorkloadPolicy) -> Iterable[Check]
         _names(launch.environment),
     )
     served = [model.manifest_digest for model in launch.models]
-    yield _check(
+    yield policy_check(
         "policy.models",
         "It serves only models we pinned",
         bool(served or not policy.models) and set(served) <= set(policy.models),
@@ -125,14 +125,14 @@ def _workload(launch: LaunchDocument, policy: WorkloadPolicy) -> Iterable[Check]
         measure,
     )
     brokers = () if launch.broker_key is None else (launch.broker_key,)
-    yield _check(
+    yield policy_check(
         "policy.broker",
         "It takes keys only from a broker we pinned",
         bool(brokers or not policy.broker_keys) and set(brokers) <= set(policy.broker_keys),
         _words(policy.broker_keys),
         _words(brokers),
     )
-    yield _check(
+    yield policy_check(
         "policy.outbound",
         "It trusts nobody we did not name",
         launch.outbound.items() <= policy.outbound.items(),
@@ -145,7 +145,7 @@ def _launch_place(claims: Claims, policy: Policy) -> Iterable[Check]:
     """TDX has two places for the launch digest, and an image obeys one: the host, or an omitted log, picks no other."""
     tdx = policy.platform.tdx
     if claims.platform.tee == TDX and tdx is not None:
-        yield _check(
+        yield policy_check(
             "policy.tdx.launch-place",
             "The launch digest stands where the pinned image puts it",
             claims.launch_place == tdx.launch_place,
@@ -156,19 +156,7 @@ def _launch_place(claims: Claims, policy: Policy) -> Iterable[Check]:
 
 
 def _member(name: str, title: str, got: str, wanted: tuple[str, ...], fix: str = "") -> Check:
-    return _check(name, title, got in wanted, " or ".join(wanted) or "nothing pinned", got, fix)
-
-
-def _check(name: str, title: str, good: bool, expected: str, got: str, fix: str = "") -> Check:
-    return Check(
-        name=name,
-        title=title,
-        outcome=Outcome.PASS if good else Outcome.FAIL,
-        expected=expected,
-        got=got,
-        section=_SECTION,
-        fix="" if good else fix,
-    )
+    return policy_check(name, title, got in wanted, " or ".join(wanted) or "nothing pinned", got, fix)
 
 
 def _words(values: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from hermetic.evidence import SGX, TDX
+from hermetic.policy._checks import SECTION, policy_check
 from hermetic.policy.lists import name_sources
 from hermetic.policy.nvidia import appraise_nvidia
 from hermetic.policy.platform import PlatformPolicy
@@ -17,8 +18,6 @@ from hermetic.verify import Check, IntelClaims, Outcome, PlatformClaims, Root, S
 from hermetic.verify.nvidia import DeviceClaims
 
 __all__ = ["appraise_platform", "dispensed"]
-
-_SECTION = "policy"
 
 
 def appraise_platform(
@@ -69,8 +68,8 @@ def _genuine(name: str, what: str, roots: tuple[Root, ...], pinned: str | None, 
     verb = "is" if what == "hardware" else "are"
     if not simulated:
         names = ", ".join(sorted({root.name for root in roots})) or "none"
-        return _check(name, f"The {what} {verb} genuine", True, "a vendor's root", names)
-    return _check(
+        return policy_check(name, f"The {what} {verb} genuine", True, "a vendor's root", names)
+    return policy_check(
         name,
         f"SIMULATED {what}, and this policy pins that simulator",
         policy.profile == "development" and all(root.sha256 == pinned for root in simulated),
@@ -93,11 +92,11 @@ def _release(release: ReferenceValues | None, at: datetime | None) -> Iterator[C
             outcome=Outcome.NOT_PERFORMED,
             expected=expected,
             got="no time to judge it for",
-            section=_SECTION,
+            section=SECTION,
             fix="appraise for a time",
         )
         return
-    yield _check(
+    yield policy_check(
         name, title, current(release, at), expected, f"{at:%Y-%m-%d %H:%M} UTC", "get a newer release from its signers"
     )
 
@@ -108,12 +107,12 @@ def _platform(
     title, fix = "The platform is of a kind that we judge", "add a table for that TEE, if it is one that you want"
     expected = " or ".join(policy.tees) or "no platform, devices alone"
     if platform is None:
-        yield _check(
+        yield policy_check(
             "policy.tee", title, bool(devices) and not policy.tees, expected, "no platform", "ask the platform"
         )
         return
     checks = _own_table(platform, policy)
-    yield _check("policy.tee", title, checks is not None, expected, platform.tee, fix)
+    yield policy_check("policy.tee", title, checks is not None, expected, platform.tee, fix)
     yield from checks or ()
 
 
@@ -133,16 +132,4 @@ def _devices(devices: tuple[DeviceClaims, ...], policy: PlatformPolicy) -> tuple
         return appraise_nvidia(devices, policy.nvidia)  # without devices, their number is wrong
     title, fix = "There are no devices that we do not judge", "add [nvidia] and say how many there must be"
     got = ", ".join(sorted({device.model.name for device in devices})) or "no devices"
-    return (_check("policy.devices", title, not devices, "no devices", got, fix),)
-
-
-def _check(name: str, title: str, good: bool, expected: str, got: str, fix: str = "") -> Check:
-    return Check(
-        name=name,
-        title=title,
-        outcome=Outcome.PASS if good else Outcome.FAIL,
-        expected=expected,
-        got=got,
-        section=_SECTION,
-        fix="" if good else fix,
-    )
+    return (policy_check("policy.devices", title, not devices, "no devices", got, fix),)

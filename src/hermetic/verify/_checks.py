@@ -34,6 +34,13 @@ class Check:
     section: str
     fix: str = ""
 
+    @classmethod
+    def judged(cls, name: str, title: str, good: bool, *, expected: str, got: str, section: str, fix: str) -> Check:
+        """Passed if ``good``, else failed; ``fix`` is kept only where it failed."""
+        outcome = Outcome.PASS if good else Outcome.FAIL
+        fix = "" if good else fix
+        return cls(name=name, title=title, outcome=outcome, expected=expected, got=got, section=section, fix=fix)
+
     def to_json(self) -> dict[str, str]:
         """For programs."""
         return {
