@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from hermetic.cli._visible import visible
 from hermetic.errors import HermeticError, Misconfigured, Refused, Unavailable
 
 __all__ = ["EXIT_INCOMPLETE", "EXIT_REFUSED", "EXIT_UNAVAILABLE", "EXIT_USAGE", "cli", "main"]
@@ -138,10 +139,10 @@ def _print_error(error: HermeticError) -> None:
     label = {Refused: "refused", Misconfigured: "cannot do that", Unavailable: "unavailable"}
     kind = next((text for cls, text in label.items() if isinstance(error, cls)), "error")
     click.secho(f"{kind} [{error.code}]: ", fg="red", bold=True, err=True, nl=False)
-    click.echo(error.message, err=True)
+    click.echo(visible(error.message), err=True)
     if error.fix:
         click.secho("  → ", fg="cyan", err=True, nl=False)
-        click.echo(error.fix, err=True)
+        click.echo(visible(error.fix), err=True)
 
 
 def _exit_code(error: HermeticError) -> int:

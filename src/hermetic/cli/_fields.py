@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hermetic.cli._visible import on_one_line
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -17,7 +19,7 @@ _LONGEST = 20
 
 
 def fields_table(fields: Mapping[str, Any]) -> RenderableType:
-    """Names and values side by side; long lists below each other."""
+    """Names and values side by side, each on a line of its own; long lists below each other."""
     from rich.table import Table
     from rich.text import Text
 
@@ -25,7 +27,7 @@ def fields_table(fields: Mapping[str, Any]) -> RenderableType:
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for name, value in _rows(fields):
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(on_one_line(name)), Text(on_one_line(value)))
     return table
 
 

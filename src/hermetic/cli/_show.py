@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from hermetic.cli._visible import visible
 from hermetic.verify import Check, Outcome
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ _COLOUR = {"bold green": ("accepted", "proven", "verified"), "bold red": ("refus
 
 
 def console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
+    from hermetic.cli._terminal import PlainConsole
 
-    return Console(stderr=stderr, highlight=False)
+    return PlainConsole(stderr=stderr, highlight=False)
 
 
 def own_name() -> str:
@@ -111,7 +112,7 @@ class _Checks:
             row.append(check.title)
             row.no_wrap, row.overflow = True, "ellipsis"
             passed = check.outcome is Outcome.PASS
-            evidence = check.got if passed else f"expected {check.expected}; got {check.got}"
+            evidence = visible(check.got if passed else f"expected {check.expected}; got {check.got}")
             behind = Text(" " * max(indent + titles - row.cell_len, 2) + evidence.replace("\n", " "), style="dim")
             left = width - row.cell_len
             fits = "\n" not in evidence and behind.cell_len <= left
@@ -156,10 +157,10 @@ def show_conclusion(
     colour = next((colour for colour, words in _COLOUR.items() if word in words), "bold yellow")
     said = Text(f": {summary(checks)}")
     if refusal is not None:
-        said = Text.assemble((f" [{refusal.code}] ", "dim"), refusal.message)
+        said = Text.assemble((f" [{refusal.code}] ", "dim"), visible(refusal.message))
     out.print(Text("\n").append(word, style=colour).append_text(said), soft_wrap=True)
     for fix in fixes:
-        out.print(Text.assemble(("  → ", "cyan"), fix), soft_wrap=True)
+        out.print(Text.assemble(("  → ", "cyan"), visible(fix)), soft_wrap=True)
 
 
 class _Labelled(Protocol):
