@@ -42,11 +42,11 @@ def lint_nvidia(policy: NvidiaPolicy, profile: Literal["production", "developmen
 
 def _projects(policy: NvidiaPolicy) -> Iterator[Finding]:
     """A project's floor counts alone for its boards, so that it can be lower: by a slip, or because one means it."""
-    # Versions are of one width, so they compare as text.
     products = {name: floor for name, floor in policy.vbios_min.items() if name in PRODUCTS.values()}
+    lowest = min(products.values(), default="")  # versions are of one width, so they compare as text
     for name, floor in policy.vbios_min.items():
         # Which product a project's boards are of is not known here: below all of them is below its own.
-        if name not in products and products and floor < min(products.values()):
+        if floor < lowest:
             yield Finding(
                 code="project_below_product",
                 message=f"nvidia.vbios_min.{name} is below {', '.join(products)}, and counts alone for its boards",
