@@ -57,46 +57,32 @@ class Question:
                 "--allow-simulated needs a policy, which pins whose simulation is meant",
                 fix="give --policy policy.toml with simulated_root (hermetic simulator root prints it)",
             )
+        from hermetic.policy import Policy, trusted_roots
+        from hermetic.results import examine, examine_report
+
         if gathered.report is not None:
-            return self._judge_report(gathered, policy, now, allow_simulated=allow_simulated)
-        return self._judge_bare(gathered, policy, now, allow_simulated=allow_simulated)
-
-    def _judge_report(self, gathered: Gathered, path: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:
-        from hermetic.policy import Policy
-        from hermetic.results import examine_report
-        from hermetic.verify import AMD_ROOTS, INTEL_ROOTS
-        from hermetic.verify.nvidia import NVIDIA_ROOTS
-
-        assert gathered.report is not None  # noqa: S101 - the caller looked
-        policy = None if path is None else Policy.load(path)
-        platform = None if policy is None else policy.platform
-        return examine_report(
-            gathered.report,
-            roots=platform.roots(allow_simulated=allow_simulated) if platform else (*AMD_ROOTS, *INTEL_ROOTS),
-            device_roots=platform.device_roots(allow_simulated=allow_simulated) if platform else NVIDIA_ROOTS,
-            now=now,
-            purpose=self.purpose,
-            nonce=self.nonce,
-            policy=policy,
-        )
-
-    def _judge_bare(self, gathered: Gathered, path: Path | None, now: datetime, *, allow_simulated: bool) -> Verdict:
-        from hermetic.policy import Policy
-        from hermetic.results import examine
-        from hermetic.verify import AMD_ROOTS, INTEL_ROOTS
-        from hermetic.verify.nvidia import NVIDIA_ROOTS
-
+            wanted = None if policy is None else Policy.load(policy)
+            roots, device_roots = trusted_roots(wanted, allow_simulated=allow_simulated)
+            return examine_report(
+                gathered.report,
+                roots=roots,
+                device_roots=device_roots,
+                now=now,
+                purpose=self.purpose,
+                nonce=self.nonce,
+                policy=wanted,
+            )
         assert gathered.evidence is not None  # noqa: S101 - it is one or the other
-        policy = None if path is None else _any_policy(path)
-        platform = policy.platform if isinstance(policy, Policy) else policy
+        judge = None if policy is None else _any_policy(policy)
+        roots, device_roots = trusted_roots(judge, allow_simulated=allow_simulated)
         return examine(
             gathered.evidence,
-            roots=platform.roots(allow_simulated=allow_simulated) if platform else (*AMD_ROOTS, *INTEL_ROOTS),
-            device_roots=platform.device_roots(allow_simulated=allow_simulated) if platform else NVIDIA_ROOTS,
+            roots=roots,
+            device_roots=device_roots,
             now=now,
             report_data=self.report_data,
             nonce=self.nonce,
-            policy=policy,
+            policy=judge,
         )
 
 

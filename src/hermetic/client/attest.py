@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 from hermetic.client.clock import FlooredClock
 from hermetic.errors import Malformed, NotAcceptable, NotAuthentic, Refused, Unavailable
 from hermetic.identity import AttestationReport, Claims, Purpose, verify_report
-from hermetic.policy import Accepted, Policy, appraise
-from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Root
-from hermetic.verify.nvidia import NVIDIA_ROOTS
+from hermetic.policy import Accepted, Policy, appraise, trusted_roots
 
 if TYPE_CHECKING:
     import httpx2
@@ -64,11 +62,7 @@ class Verifier:
         at: datetime | None = None,
     ) -> Claims:
         """Authentic claims, not yet appraised.  ``nonce`` None for a kept report, ``at`` the time to judge it for."""
-        roots: tuple[Root, ...] = (*AMD_ROOTS, *INTEL_ROOTS)
-        device_roots = NVIDIA_ROOTS
-        if self.policy is not None:
-            roots = self.policy.roots(allow_simulated=self.allow_simulated)
-            device_roots = self.policy.device_roots(allow_simulated=self.allow_simulated)
+        roots, device_roots = trusted_roots(self.policy, allow_simulated=self.allow_simulated)
         try:
             claims = verify_report(
                 report,

@@ -12,7 +12,7 @@ from hermetic.policy.draft import Tables, draft_policy, seen_tables
 from hermetic.policy.hardware import appraise_platform
 from hermetic.policy.lint import Finding, lint
 from hermetic.policy.lists import Files, PolicyFile, beside
-from hermetic.policy.platform import PlatformPolicy
+from hermetic.policy.platform import PlatformPolicy, trusted_roots
 from hermetic.policy.reference import ReferenceValues, SignedReferenceValues
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "parse_any",
     "review",
     "seen_tables",
+    "trusted_roots",
 ]

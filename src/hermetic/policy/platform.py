@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 from hermetic.errors import Misconfigured, NotAcceptable
 from hermetic.policy._document import Document, Profile, read_document
@@ -17,7 +18,7 @@ from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Root, simulated_root
 from hermetic.verify.nvidia import NVIDIA_ROOTS, NvidiaRoots, simulated_nvidia_roots
 from hermetic.wire import Digest
 
-__all__ = ["PlatformPolicy", "read_policy"]
+__all__ = ["PlatformPolicy", "read_policy", "trusted_roots"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,26 @@ def read_policy(path: Path | str) -> bytes:
             code="policy_unreadable",
             fix="ask the vendor for theirs; to try things: hermetic policy new URL > policy.toml",
         ) from error
+
+
+class _Trusting(Protocol):
+    """A policy, with or without a workload."""
+
+    def roots(self, *, allow_simulated: bool) -> tuple[Root, ...]:
+        """Of platforms."""
+
+    def device_roots(self, *, allow_simulated: bool) -> NvidiaRoots:
+        """Of devices and of their manifests."""
+
+
+def trusted_roots(policy: _Trusting | None, *, allow_simulated: bool) -> tuple[tuple[Root, ...], NvidiaRoots]:
+    """Of platforms and of devices: those that ``policy`` trusts; where there is none, the vendors' alone.
+
+    Raises NotAcceptable as :meth:`PlatformPolicy.roots`.
+    """
+    if policy is None:
+        return (*AMD_ROOTS, *INTEL_ROOTS), NVIDIA_ROOTS
+    return policy.roots(allow_simulated=allow_simulated), policy.device_roots(allow_simulated=allow_simulated)
 
 
 def _unpinned(what: str) -> Misconfigured:
