@@ -23,6 +23,7 @@ from hermetic.errors import Malformed, NotAuthentic, Refused
 from hermetic.evidence import EvidenceBundle, SgxQuote, TdxQuote
 from hermetic.evidence.pem import certificates_from_pem, pem_from_certificates
 from hermetic.verify import INTEL_ROOTS, verify
+from hermetic.verify._dcap_pem import exact_chain
 from intel_support import bundle_of, endorsed, time_of, with_evidence
 from vectors import needs_vectors
 
@@ -132,6 +133,15 @@ def test_what_is_left_malleable(which: str) -> None:
         different.add(data)
         verify(with_evidence(bundle, data), roots=INTEL_ROOTS, now=at, report_data=report_data)
     assert len(different) == 3
+
+
+@pytest.mark.parametrize("tail", [b"\n", b"\0\0", b"x\n"])
+def test_nothing_follows_a_chain(tail: bytes) -> None:
+    chain = pem_from_certificates((b"one", b"two"))
+    assert exact_chain(chain, "test") == exact_chain(chain + b"\0", "test") == (b"one", b"two")
+    for text in (chain + tail, tail + chain):
+        with pytest.raises(Malformed, match="one spelling"):
+            exact_chain(text, "test")
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"\n", b"\0" * 64, b"x"])

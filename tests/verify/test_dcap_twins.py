@@ -422,6 +422,8 @@ UNREAD = "SGX TEE quote must have version 3"
 
 def test_a_debugged_enclave_has_no_second_opinion() -> None:
     changed = Intel(tee=SGX, enclave=DEBUGGED_ENCLAVE)
+    with pytest.raises(NotAuthentic):
+        opinion(_refusing("Debug mode is enabled"), Intel(tee=SGX))
     assert opinion(_refusing("Debug mode is enabled"), changed).outcome is Outcome.NOT_PERFORMED
     for rule in (
         "TD profiling is enabled",

@@ -196,6 +196,7 @@ def test_links_to_a_device_elsewhere() -> None:
         (one, gpu(5, switches=b""), *switches),
         (one, other, switches[0], switch(6, b"switch-9")),
         (one, other, switches[0], switch(6, b"switch-0")),
+        (gpu(1, switches=b"switch-0"), gpu(2, switches=b"switch-0"), switches[0], switch(6, b"switch-0")),
         (one, other, switches[0], switch(6, b"switch-0switch-1")),
         (one, other, switches[0], switch(6, b"")),
         (one, other, switches[0], switch(6, SWITCH_PDIS[1], gpus=b"gpu-0000gpu-0009")),

@@ -19,6 +19,7 @@ import nvidia_forge
 from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
 from hermetic.evidence.nvidia import DeviceBundle, FeatureMode
 from hermetic.evidence.x509 import load_certificate, load_crl
+from hermetic.sources.simulator.der import OCTETS, SEQUENCE, integer, oid, tlv
 from hermetic.verify import AMD_ROOTS, INTEL_ROOTS, Outcome
 from hermetic.verify._nvidia_dice import leaf_fwid
 from hermetic.verify.chain import NVIDIA, require_listed_by
@@ -373,6 +374,14 @@ def test_a_list_of_identities_that_holds_something_else() -> None:
     assert good[at] == 0x30
     with pytest.raises(Malformed, match="another type"):
         leaf_fwid({"2.23.133.5.4.1.1": good[:at] + b"\x31" + good[at + 1 :]})
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_an_identity_of_more_and_of_less_than_algorithm_and_digest(members: int) -> None:
+    parts = (oid("2.16.840.1.101.3.4.2.2"), tlv(OCTETS, FWID), b"\x05\x00")
+    assert leaf_fwid({_OID: tlv(SEQUENCE, integer(1), b"\x05\x00", tlv(SEQUENCE, *parts[:2]))}) == FWID
+    with pytest.raises(Malformed, match="not a SHA-384 digest"):
+        leaf_fwid({_OID: tlv(SEQUENCE, integer(1), b"\x05\x00", tlv(SEQUENCE, *parts[:members]))})
 
 
 @pytest.mark.parametrize("length", ["8105", "820005", "83000005", "80", "84ffffffff"])

@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hermetic.errors import HermeticError, Malformed, NotAuthentic
+from hermetic.evidence._der import OCTETS, SEQUENCE, Node, context, read_der
 from hermetic.evidence.x509 import Certificate, load_certificate
+from hermetic.sources.simulator.der import tlv
 from hermetic.verify.ocsp import is_about, load_ocsp, require_good
 from nvidia_forge import NOW, Entry, Template, answer, certify, device_chain, responder
 from nvidia_support import flipped
@@ -154,6 +156,47 @@ def test_a_responder_of_another_time(change: dict[str, Any]) -> None:
 def test_a_responder_that_did_not_come_along(by_name: bool) -> None:
     der = answer(SUBJECT, ISSUER, responder=responder(ISSUER), attached=(), by_name=by_name)
     assert "certificate of who signed" in refused(der)
+
+
+@pytest.mark.parametrize("critical", [False, True])
+def test_an_extension_that_nobody_understands(critical: bool) -> None:
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=SUBJECT.certificate,
+        issuer=ISSUER.certificate,
+        algorithm=hashes.SHA256(),
+        cert_status=ocsp.OCSPCertStatus.GOOD,
+        this_update=NOW - SECOND,
+        next_update=NOW + SECOND,
+        revocation_time=None,
+        revocation_reason=None,
+    )
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, ISSUER.certificate)
+    builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), critical)
+    der = builder.sign(ISSUER.key, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
+    if not critical:
+        return judge(der)
+    with pytest.raises(Malformed, match="without critical"):
+        load_ocsp(der)
+
+
+def encoded(nodes: list[Node]) -> list[bytes]:
+    return [node.encoded for node in nodes]
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_an_answer_is_about_one_certificate(times: int) -> None:
+    der = answer(SUBJECT, ISSUER)
+    status, wrapped = read_der(der).children()
+    kind, basic = wrapped.children(context(0))[0].children()
+    data, *signature = read_der(basic.content).children()
+    *head, singles = data.children()
+    again = tlv(SEQUENCE, singles.content * times)
+    changed = tlv(SEQUENCE, tlv(SEQUENCE, *encoded(head), again), *encoded(signature))
+    whole = tlv(SEQUENCE, status.encoded, tlv(context(0), tlv(SEQUENCE, kind.encoded, tlv(OCTETS, changed))))
+    if times == 1:
+        return judge(whole)
+    with pytest.raises(Malformed):
+        load_ocsp(whole)
 
 
 @pytest.mark.parametrize("status", [ocsp.OCSPResponseStatus.TRY_LATER, ocsp.OCSPResponseStatus.UNAUTHORIZED])

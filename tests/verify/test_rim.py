@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hermetic.errors import Malformed, NotAuthentic, Refused
+from hermetic.errors import Malformed, Misconfigured, NotAuthentic, Refused
 from hermetic.verify import Outcome
 from hermetic.verify._nvidia_xml import MAX_ATTRIBUTES, MAX_DOCUMENT, MAX_ELEMENTS, MAX_NAMESPACES
 from hermetic.verify.nvidia import NVIDIA_ROOTS
@@ -368,6 +367,21 @@ def test_content_of_another_shape(old: str, new: str) -> None:
     assert refused.code == "rim.format"
 
 
+@pytest.mark.parametrize(
+    ("found", "put"),
+    [
+        pytest.param(
+            r'alternatives="1"(.*?) ns2:Hash0="\w+"', r'alternatives="0"\1', id="no value, and none announced"
+        ),
+        pytest.param('index="7"', f'index="{"7" * 5000}"', id="more digits than Python reads"),
+    ],
+)
+def test_a_measurement_that_cannot_be(found: str, put: str) -> None:
+    refused = refusal(resigned(lambda text: re.sub(found, put, text, count=1)))
+    assert isinstance(refused, Malformed)
+    assert "is not a number" in refused.message or "exactly its alternatives" in refused.message
+
+
 def test_a_manifest_with_another_element_in_its_payload() -> None:
     document = resigned(lambda text: text.replace("</Payload>", "<Directory/></Payload>"))
     assert refusal(document).code == "rim.format"
@@ -461,17 +475,12 @@ def test_a_bit_of_the_bytes_of_a_real_manifest() -> None:
 # Without lxml
 
 
-def test_without_lxml_it_says_what_to_install() -> None:
-    program = (
-        "import sys; sys.modules['lxml'] = None\n"
-        "from hermetic.errors import Misconfigured\n"
-        "from hermetic.verify._nvidia_xml import parse_xml\n"
-        "import hermetic.verify.nvidia\n"
-        "try:\n    parse_xml(b'<a/>')\n"
-        "except Misconfigured as error:\n    print(error.fix)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "pip install 'hermetic[nvidia]'"
+def test_without_lxml_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified(sign_rim(Rim()))
+    monkeypatch.setitem(sys.modules, "lxml", None)  # as the interpreter notes what is not there
+    with pytest.raises(Misconfigured) as caught:
+        verified(sign_rim(Rim()))
+    assert caught.value.fix == "pip install 'hermetic[nvidia]'"
 
 
 def test_an_inactive_entry_is_no_reference_value() -> None:

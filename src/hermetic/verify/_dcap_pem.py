@@ -6,11 +6,10 @@ from hermetic.errors import Malformed
 from hermetic.evidence.pem import certificates_from_pem, pem_from_certificates
 
 _WIDTHS = (64, 76)  # RFC 7468's, which Intel uses, and MIME's, which some quotes from before 2021 use
-_MOST = 3
 
 
 def exact_chain(data: bytes, what: str) -> tuple[bytes, ...]:
-    """The certificates (DER) of a chain of one to three, leaf first.
+    """The certificates (DER) of a chain, leaf first: at least one, as many as there are.
 
     Lines are of 64 or of 76 characters throughout a certificate and end in LF; after the last, one NUL may follow,
     which C programs keep.  Raises Malformed on anything else.
@@ -20,8 +19,6 @@ def exact_chain(data: bytes, what: str) -> tuple[bytes, ...]:
         certificates = certificates_from_pem(text)
     except Malformed as reason:
         raise Malformed(f"{what}: {reason.message}") from reason
-    if len(certificates) > _MOST:
-        raise Malformed(f"{what}: expected one to {_MOST} certificates in PEM")
     # Written again and compared: what base64, line breaks and text around blocks leave open is closed here.
     if not _is_written(certificates, text):
         raise Malformed(f"{what}: not in the one spelling of PEM that is accepted")

@@ -86,7 +86,7 @@ def _resource(element: Any) -> tuple[int, GoldenMeasurement | None]:
 
 def _number(element: Any, name: str, largest: int) -> int:
     text = element.get(name, "")
-    if not text.isdigit() or not text.isascii() or len(text) > 3 or str(int(text)) != text or int(text) > largest:
+    if not text.isdecimal() or len(text) > 3 or str(int(text)) != text or int(text) > largest:
         raise Malformed(f"manifest: {name} is not a number up to {largest}")
     return int(text)
 

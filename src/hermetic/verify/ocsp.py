@@ -52,7 +52,8 @@ def load_ocsp(der: bytes) -> OcspAnswer:
         parsed = ocsp.load_der_ocsp_response(der)
         if parsed.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             raise Malformed(f"OCSP: the responder answered {parsed.response_status.name.lower().replace('_', ' ')}")
-        singles, extensions = list(parsed.responses), list(parsed.extensions)
+        extensions = list(parsed.extensions)
+        # These are refused where there is not exactly one certificate that is answered about.
         _ = parsed.hash_algorithm, parsed.signature_hash_algorithm, parsed.certificate_status, parsed.serial_number
         name = None if parsed.responder_name is None else parsed.responder_name.public_bytes()
         critical = any(entry.critical for entry in (*extensions, *parsed.single_extensions))
@@ -60,8 +61,8 @@ def load_ocsp(der: bytes) -> OcspAnswer:
         _require_whole_bits(der, parsed.signature)
     except _UNREADABLE as error:
         raise Malformed("OCSP: not an answer that can be read") from error
-    if len(singles) != 1 or critical:
-        raise Malformed("OCSP: expected an answer about one certificate, without critical extensions")
+    if critical:
+        raise Malformed("OCSP: expected an answer without critical extensions")
     nonces = [entry.value.nonce for entry in extensions if isinstance(entry.value, x509.OCSPNonce)]
     return OcspAnswer(
         parsed=parsed,
