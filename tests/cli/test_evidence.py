@@ -501,11 +501,23 @@ def test_one_flipped_bit_of_a_bundle(run: Run, tmp_path: Path, wanted: tuple[Pat
         (("--report-data", "00"), "expected 64 bytes"),
         (("--report-data", "zz"), "hex"),
         (("--at", "yesterday"), "expected a time"),
+        (("--at", "0001-01-01T00:00:00+23:59"), "expected a time"),
+        (("--at", "9999-12-31T23:59:59-23:59"), "expected a time"),
         (("--purpose", "fun"), "is not one of"),
         (("--policy", "nowhere.toml"), "cannot read the policy"),
         (("--collateral", "nowhere"), "cannot be read"),
     ],
-    ids=["a nonce", "too short", "no hex", "no time", "no purpose", "no policy", "no folder"],
+    ids=[
+        "a nonce",
+        "too short",
+        "no hex",
+        "no time",
+        "before all",
+        "after all",
+        "no purpose",
+        "no policy",
+        "no folder",
+    ],
 )
 def test_questions_that_cannot_be_meant(
     run: Run, wanted: tuple[Path, Path], arguments: tuple[str, str], says: str

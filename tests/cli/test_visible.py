@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.control import Control
 from rich.text import Text
 
 import event_log_support
 import intel_forge
 from hermetic.cli import _print_error, main
 from hermetic.cli._evidence_show import show_description
+from hermetic.cli._fields import fields_table
 from hermetic.cli._show import console, show_conclusion
 from hermetic.cli._verdict import show_verdict
 from hermetic.cli._visible import on_one_line, visible
@@ -148,6 +150,14 @@ def test_whatever_else_is_shown() -> None:
     sent = on_screen(show)
     assert sent.count(r"\x1b[2J\x9b2J\u202eaccepted") == 3
     assert "\x1b[1m" in sent
+
+
+def test_a_name_beside_a_value() -> None:
+    assert SHOWN + r"\nall passed" in on_screen(lambda: console().print(fields_table({HOSTILE: "a value"})))
+
+
+def test_the_console_s_own_control_is_kept() -> None:
+    assert "\x1b[H" in on_screen(lambda: console().print(Control.home()))
 
 
 def test_json_is_plain(tmp_path: Path) -> None:

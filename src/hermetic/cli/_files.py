@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from hermetic.errors import Misconfigured
@@ -38,10 +39,15 @@ def make_folder(path: Path) -> None:
 
 
 def save_file(path: Path, data: bytes) -> None:
-    """The whole of it or nothing, in place of what was there, for its owner alone.  Raises Misconfigured."""
+    """The whole of it or nothing, in place of a file that was there, for its owner alone.  Raises Misconfigured.
+
+    What was there and is no plain file (a pipe, a device, a link) is refused: replacing it is never what was meant.
+    """
     from hermetic.seal.place import new_file
 
     try:
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            raise Misconfigured(f"{path} is not a regular file: it is not replaced", fix="choose another name")
         with new_file(path, replace=True) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(data)
     except OSError as error:
