@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 
 from collateral_vendor import Reply, Vendor
 from hermetic.errors import Malformed
@@ -62,6 +64,17 @@ def endorser(
 
 def answer(content: bytes, **headers: str) -> Answer:
     return Answer(content=content, headers=headers)
+
+
+def anybody_is_in(function: str) -> bool:
+    """Whether some thread is in, or beneath, a function of that name: it has come as far as that, and waits there."""
+    return any(_beneath(frame, function) for frame in sys._current_frames().values())
+
+
+def _beneath(frame: FrameType | None, function: str) -> bool:
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _period(parts: Parts) -> Period:

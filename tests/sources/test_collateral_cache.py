@@ -16,8 +16,8 @@ from collateral_support import answer, day
 from hermetic.errors import Misconfigured, Unavailable
 from hermetic.sources.collateral import Period
 from hermetic.sources.collateral.cache import Entry, FolderCache, MemoryCache
-from hermetic.sources.collateral.fetch import Deadline
 from hermetic.sources.collateral.question import Request
+from hermetic.sources.collateral.timed import Deadline
 
 REQUEST = Request(url="https://vendor.example/document", largest=100)
 ENTRY = Entry(answer=answer(b"a document\nof two lines", chain="abc"), fetched_at=day(1))
@@ -175,7 +175,7 @@ _HOLDER = """
 import sys
 from pathlib import Path
 from hermetic.sources.collateral.cache import FolderCache
-from hermetic.sources.collateral.fetch import Deadline
+from hermetic.sources.collateral.timed import Deadline
 from hermetic.sources.collateral.question import Request
 with FolderCache(Path(sys.argv[1])).lock(Request(url=sys.argv[2], largest=100), Deadline(20)):
     print("held", flush=True)

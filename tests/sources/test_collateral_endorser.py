@@ -186,10 +186,11 @@ def test_what_is_stapled_is_renewed_before_it_expires(vendor: Vendor) -> None:
     clock = SimpleNamespace(now=NOW)
     with Endorser(None, services=vendor.services, patience=PATIENCE, ahead=2 * DAY) as made:
         source = StapledSource(BareSource(), made, clock=lambda: clock.now)
+        source.collect(REPORT_DATA)
+        clock.now = NOW + 26 * DAY
         first = source.collect(REPORT_DATA).endorsements["crl"]
         renewed = issue(now=NOW + 27 * DAY).endorsements["crl"]
         vendor.change(paths["crl"], body=renewed)
-        clock.now = NOW + 26 * DAY
         assert source.collect(REPORT_DATA).endorsements["crl"] == first
         clock.now = NOW + 27 * DAY
         assert source.collect(REPORT_DATA).endorsements["crl"] == renewed

@@ -12,10 +12,11 @@ import pytest
 from collateral_vendor import BUSY, HTML, Reply, Vendor
 from hermetic.errors import Malformed, Misconfigured, Unavailable
 from hermetic.sources.collateral import Patience, Services
-from hermetic.sources.collateral.fetch import Deadline, Fetcher
+from hermetic.sources.collateral.fetch import Fetcher
 from hermetic.sources.collateral.flight import Flights
 from hermetic.sources.collateral.question import Request
 from hermetic.sources.collateral.services import origin_of
+from hermetic.sources.collateral.timed import Deadline
 
 PATIENCE = Patience(total=20, silence=5, attempts=3, first_pause=0)
 
@@ -250,9 +251,9 @@ class InFlight:
         self.threads[0].start()
         self._begun.wait(20)
 
-    def join_in(self) -> None:
-        """Another thread wants the same; returns once it waits.  Its own work would fail the test."""
-        thread = threading.Thread(target=self._run, args=(lambda: pytest.fail("it ran twice"),))
+    def join_in(self, work: Callable[[], int] = lambda: pytest.fail("it ran twice")) -> None:
+        """Another thread wants the same; returns once it waits.  It has no need to ``work`` itself."""
+        thread = threading.Thread(target=self._run, args=(work,))
         self.threads.append(thread)
         thread.start()
         while not _is_in(thread, "_outcome"):
@@ -271,7 +272,7 @@ class InFlight:
 
     def _run(self, work: Callable[[], int]) -> None:
         try:
-            self.seen.append(self.flights.run("key", work, wait=20))
+            self.seen.append(self.flights.run("key", work, Deadline(20)))
         except BaseException as error:
             self.seen.append(error)
 
@@ -289,36 +290,42 @@ def test_who_comes_meanwhile_waits_for_the_outcome_and_who_comes_after_asks_anew
     flying.join_in()
     flying.join_in()
     assert flying.land() == [0, 0, 0]
-    assert flying.flights.run("key", lambda: next(numbers), wait=20) == 1
+    assert flying.flights.run("key", lambda: next(numbers), Deadline(20)) == 1
 
 
 def test_other_keys_do_not_wait() -> None:
     flying = InFlight(Flights(), lambda: 1)
-    assert flying.flights.run("another key", lambda: 2, wait=20) == 2
+    assert flying.flights.run("another key", lambda: 2, Deadline(20)) == 2
     assert flying.land() == [1]
 
 
-def test_a_failure_is_shared_and_not_remembered() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [Unavailable("no such document", code="collateral_unknown"), Malformed("a web page")],
+    ids=["no such document", "something else"],
+)
+def test_what_a_vendor_said_is_shared_and_not_remembered(failure: Exception) -> None:
     def fail() -> int:
-        raise Unavailable("no answer")
+        raise failure
 
     flying = InFlight(Flights(), fail)
     flying.join_in()
-    assert [str(failure) for failure in flying.land()] == ["no answer", "no answer"]
-    assert flying.flights.run("key", lambda: 1, wait=20) == 1
+    assert flying.land() == [failure, failure]
+    assert flying.flights.run("key", lambda: 1, Deadline(20)) == 1
 
 
-def test_an_interrupt_is_for_one_thread_only() -> None:
-    def interrupt() -> int:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("failure", [Unavailable("no time"), KeyboardInterrupt()], ids=["no time", "interrupt"])
+def test_the_failure_of_one_thread_is_for_that_thread_only(failure: BaseException) -> None:
+    def fail() -> int:
+        raise failure
 
-    flying = InFlight(Flights(), interrupt)
-    flying.join_in()
-    assert {type(error) for error in flying.land()} == {KeyboardInterrupt, Unavailable}
+    flying = InFlight(Flights(), fail)
+    flying.join_in(lambda: 2)
+    assert flying.land() in ([failure, 2], [2, failure])
 
 
 def test_nobody_waits_longer_than_he_has_time() -> None:
     flying = InFlight(Flights(), lambda: 1)
     with pytest.raises(Unavailable, match="still fetching"):
-        flying.flights.run("key", lambda: pytest.fail("it ran twice"), wait=0)
+        flying.flights.run("key", lambda: pytest.fail("it ran twice"), Deadline(0))
     assert flying.land() == [1]

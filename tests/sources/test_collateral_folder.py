@@ -20,10 +20,10 @@ from collateral_vendor import Vendor, pem
 from hermetic.errors import Misconfigured
 from hermetic.sources.collateral import CollateralUnavailable, Endorser, Origin
 from hermetic.sources.collateral.cache import MemoryCache
-from hermetic.sources.collateral.fetch import Deadline
 from hermetic.sources.collateral.folder import CollateralFolder, recognise
 from hermetic.sources.collateral.question import Kind
 from hermetic.sources.collateral.supply import Supply
+from hermetic.sources.collateral.timed import Deadline
 from hermetic.verify import verify
 from snp_support import NOW, REPORT_DATA, issue, roots, simulated
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -74,6 +75,33 @@ def test_a_document_without_its_signers_chain_is_fetched_with_it(
     present = [each for each in whole.endorsements if each != f"{name}_chain"]
     assert endorsed(vendor, bare(whole, *present)) == whole
     assert vendor.asked == {paths[name]: 1}
+
+
+def test_a_forged_answer_does_not_keep_a_quote_from_verifying_for_more_than_a_day(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    """Plausible and unsigned, with dates of the forger's choice; then the vendor is back."""
+    intel = forge.Intel()
+    given = intel.issue()
+    paths = vendor.publish_intel(given, fmspc=FMSPC)
+    genuine = given.endorsements["tcb_info"]
+    forged = re.sub(rb'"nextUpdate":"[^"]*"', b'"nextUpdate":"2099-01-01T00:00:00Z"', genuine)
+    assert forged != genuine
+    vendor.change(paths["tcb_info"], body=forged)
+
+    def claims(now: datetime) -> None:
+        with endorser(vendor, tmp_path / "cache") as made:
+            verify(made.endorse(bare(given), now=now), roots=intel.roots, now=now, report_data=forge.REPORT_DATA)
+
+    first = NOW - timedelta(hours=23)
+    with pytest.raises(NotAuthentic):
+        claims(first)
+    vendor.change(paths["tcb_info"], body=genuine)
+    with pytest.raises(NotAuthentic):
+        claims(first + timedelta(days=1))
+    claims(first + timedelta(days=1, seconds=1))
+    vendor.stop()
+    claims(first + timedelta(hours=30))
 
 
 def test_platforms_of_one_processor_have_a_list_of_their_own(vendor: Vendor) -> None:

@@ -5,20 +5,33 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from collateral_support import DAY, PATIENCE, day, document, publish, question, unaskable, wanted
+from collateral_support import (
+    DAY,
+    PATIENCE,
+    answer,
+    anybody_is_in,
+    day,
+    document,
+    publish,
+    question,
+    unaskable,
+    wanted,
+)
 from collateral_vendor import BUSY, HTML, Reply, Vendor
 from hermetic.errors import Malformed, Unavailable
-from hermetic.sources.collateral import CollateralUnavailable, Obtained, Origin
-from hermetic.sources.collateral.cache import FolderCache
-from hermetic.sources.collateral.fetch import Deadline, Fetcher
+from hermetic.sources.collateral import CollateralUnavailable, Obtained, Origin, Period
+from hermetic.sources.collateral.cache import Entry, FolderCache
+from hermetic.sources.collateral.fetch import Fetcher
+from hermetic.sources.collateral.question import Parts, Question
 from hermetic.sources.collateral.supply import Supply, Wanted
+from hermetic.sources.collateral.timed import Deadline
 
 
 @pytest.fixture
@@ -83,7 +96,7 @@ def test_what_came_along_and_holds_no_longer_is_fetched_again(house: House) -> N
 
 
 def test_what_expires_is_fetched_again_at_that_moment(house: House, vendor: Vendor) -> None:
-    house.obtain(day(1))
+    house.obtain(day(9))
     publish(vendor, 9, 20, "renewed")
     assert house.obtain(day(10, -1)).parts["part"] == document(0, 10, "the vendor's")
     assert house.obtain(day(10)).parts["part"] == document(9, 20, "renewed")
@@ -127,13 +140,14 @@ def test_what_still_holds_is_used_while_the_vendor_is_away(house: House, vendor:
     vendor.published["/document"] = BUSY
     found = house.obtain(day(9), ahead=2 * DAY)
     assert (found.origin, found.stale) == (Origin.CACHE, False)
-    assert "429" in found.reason
+    assert "429; gave up after 1 attempts" in found.reason
 
 
 def test_what_is_about_to_expire_is_renewed(house: House, vendor: Vendor) -> None:
-    house.obtain(day(1))
+    house.obtain(day(7))
     publish(vendor, 8, 20, "renewed")
     assert house.obtain(day(8, -1), ahead=2 * DAY).origin is Origin.CACHE
+    assert house.asked == 1
     assert house.obtain(day(8), ahead=2 * DAY).parts["part"] == document(8, 20, "renewed")
 
 
@@ -158,10 +172,38 @@ def test_a_failure_keeps_nobody_from_asking_for_what_is_needed(house: House, ven
 
 
 def test_an_older_answer_does_not_take_the_place_of_a_newer(house: House, vendor: Vendor) -> None:
-    house.obtain(day(1))
+    house.obtain(day(7, 2))
     publish(vendor, 0, 9, "older")
     assert house.obtain(day(8, 1), ahead=5 * DAY).parts["part"] == document(0, 10, "the vendor's")
     assert house.obtain(day(9, 1), offline=True).parts["part"] == document(0, 10, "the vendor's")
+
+
+def test_what_was_kept_for_a_day_is_asked_for_again(house: House, vendor: Vendor) -> None:
+    house.obtain(day(3))
+    for now in (day(4), day(2)):
+        assert house.obtain(now).origin is Origin.CACHE
+    assert house.obtain(day(4, 1)).origin is Origin.VENDOR
+    assert house.obtain(day(3)).origin is Origin.VENDOR  # what a later time had fetched says nothing about this one
+    assert house.asked == 3
+    vendor.stop()
+    assert house.obtain(day(9)).origin is Origin.CACHE
+
+
+def test_a_forged_answer_stands_for_a_day_at_most(house: House, vendor: Vendor) -> None:
+    """It holds for as long as the forger likes, by its own word."""
+    publish(vendor, 0, 900, "forged")
+    house.obtain(day(1))
+    publish(vendor, 0, 10)
+    assert house.obtain(day(2)).parts["part"] == document(0, 900, "forged")
+    assert house.obtain(day(2, 1)).parts["part"] == document(0, 10, "the vendor's")
+    assert house.obtain(day(9), offline=True).parts["part"] == document(0, 10, "the vendor's")
+
+
+def test_what_came_along_comes_before_what_was_kept_for_days(house: House, vendor: Vendor) -> None:
+    publish(vendor, 0, 900, "forged")
+    house.obtain(day(1))
+    for now, words in ((day(2), "forged"), (day(2, 1), "came along")):
+        assert house.obtain(now, document(0, 10, "came along")).parts["part"].endswith(words.encode())
 
 
 def test_what_is_not_to_be_kept_is_not(house: House, vendor: Vendor) -> None:
@@ -275,13 +317,93 @@ def test_each_thread_is_told_whether_it_holds_for_itself(house: House, vendor: V
     assert house.obtain(day(4), supply=supply).stale
 
 
+class Asking(threading.Thread):
+    """One of several that ask a supply at the same time, and what it got."""
+
+    def __init__(self, supply: Supply, asked: Question, now: datetime, deadline: Deadline) -> None:
+        super().__init__()
+        self._supply, self._asked, self._now, self._deadline = supply, asked, now, deadline
+        self.got: Obtained | Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            (self.got,) = self._supply.obtain((wanted(self._asked),), self._now, self._deadline, allow_stale=False)
+        except (Malformed, Unavailable) as error:
+            self.got = error
+
+    def result(self) -> Obtained | Exception | None:
+        self.join()
+        return self.got
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    while not reached():
+        pass
+
+
+def test_what_one_who_asks_makes_of_an_answer_is_not_what_another_does(house: House, vendor: Vendor) -> None:
+    """Both ask for one address; the first finds that nothing there is for him."""
+
+    def refuse(parts: Parts) -> Period:
+        raise Malformed("not for me")
+
+    supply = house.supply()
+    vendor.gate.clear()
+    first = Asking(supply, replace(house.question, period=refuse), day(1), Deadline(20))
+    _until(lambda: house.asked == 1)
+    second = Asking(supply, house.question, day(1), Deadline(20))
+    _until(lambda: anybody_is_in("_outcome"))
+    vendor.gate.set()
+    assert "not for me" in str(first.result())
+    found = second.result()
+    assert isinstance(found, Obtained)
+    assert (found.origin, house.asked) == (Origin.VENDOR, 1)
+    assert not list(house.folder.glob("*.collateral")), "the first had the lock, and nothing worth keeping"
+
+
+def test_who_has_time_left_does_not_fail_with_who_has_none(house: House, vendor: Vendor) -> None:
+    supply = house.supply()
+    house.obtain(day(1), supply=supply)  # which opens what later requests only use
+    vendor.gate.clear()
+    hasty = Asking(supply, question(vendor.url, "/other"), day(1), Deadline(0.5))
+    vendor.published["/other"] = Reply(body=document(0, 10))
+    _until(lambda: vendor.asked["/other"] == 1)
+    patient = Asking(supply, question(vendor.url, "/other"), day(1), Deadline(20))
+    assert "too slowly" in str(hasty.result())
+    vendor.gate.set()
+    found = patient.result()
+    assert isinstance(found, Obtained)
+    assert found.origin is Origin.VENDOR
+
+
+def test_what_another_process_fetched_may_be_enough_for_one_thread_and_not_for_another(
+    house: House, vendor: Vendor
+) -> None:
+    request, supply = house.question.request, house.supply()
+    assert request is not None
+    publish(vendor, 9, 30, "renewed")
+    cache = FolderCache(house.folder)
+    with cache.lock(request, Deadline(20)):
+        first = Asking(supply, house.question, day(1), Deadline(20))
+        _until(lambda: anybody_is_in("work"))
+        second = Asking(supply, house.question, day(20), Deadline(20))
+        _until(lambda: anybody_is_in("_outcome"))
+        entry = Entry(answer=answer(document(0, 10, "another's")), fetched_at=day(1))
+        cache.store(request, entry, Period(first=day(0), last=day(10)))
+    got = first.result(), second.result()
+    assert [found.parts["part"][-9:] for found in got if isinstance(found, Obtained)] == [b"another's", b"0 renewed"]
+    assert house.asked == 1
+
+
 _PROCESS = """
 import sys
 from datetime import timedelta
 from pathlib import Path
 from collateral_support import PATIENCE, day, question, wanted
 from hermetic.sources.collateral.cache import FolderCache
-from hermetic.sources.collateral.fetch import Deadline, Fetcher
+from hermetic.sources.collateral.fetch import Fetcher
+from hermetic.sources.collateral.timed import Deadline
 from hermetic.sources.collateral.services import origin_of
 from hermetic.sources.collateral.supply import Supply
 cache, url = FolderCache(Path(sys.argv[1])), sys.argv[2]

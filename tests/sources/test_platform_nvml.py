@@ -265,7 +265,7 @@ class _OldNvml(Nvml):
 
 def test_a_module_that_is_too_old_is_told_what_to_install() -> None:
     library = _OldNvml()
-    with pytest.raises(Unavailable, match="too old .* 'c_nvmlSystemConfComputeSettings_v1_t'") as refusal:
+    with pytest.raises(Unavailable, match=r"too old .* 'c_nvmlSystemConfComputeSettings_v1_t'") as refusal:
         _devices(library).collect(_NONCE)
     assert "hermetic[nvml]" in refusal.value.fix
     assert library.calls[-1] == "shutdown"

@@ -19,8 +19,8 @@ from typing import Protocol
 
 from hermetic.errors import Malformed, Misconfigured, Unavailable
 from hermetic.seal.place import new_file
-from hermetic.sources.collateral.fetch import Deadline
 from hermetic.sources.collateral.question import Answer, Period, Request
+from hermetic.sources.collateral.timed import Deadline
 from hermetic.wire import canonical, parse_object, sha256_digest
 
 __all__ = ["Cache", "Entry", "FolderCache", "MemoryCache", "default_cache"]

@@ -18,13 +18,14 @@ from hermetic.evidence import SEV_SNP, SGX, TDX, EvidenceBundle
 from hermetic.evidence.nvidia import DeviceBundle
 from hermetic.sources.collateral.amd import amd_wanted
 from hermetic.sources.collateral.cache import FolderCache, MemoryCache
-from hermetic.sources.collateral.fetch import Deadline, Fetcher, Patience
+from hermetic.sources.collateral.fetch import Fetcher, Patience
 from hermetic.sources.collateral.folder import CollateralFolder
 from hermetic.sources.collateral.intel import intel_wanted
 from hermetic.sources.collateral.nvidia import manifests_wanted, statuses_wanted, without_outdated
 from hermetic.sources.collateral.question import Missing
 from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Obtained, Supply, Wanted
+from hermetic.sources.collateral.timed import Deadline
 
 __all__ = ["Endorsed", "Endorser"]
 

@@ -11,16 +11,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import httpcore2
 import httpx2
 
 from hermetic.errors import Malformed, Misconfigured, Unavailable
 from hermetic.sources.collateral.question import Answer, Request
 from hermetic.sources.collateral.services import origin_of
+from hermetic.sources.collateral.timed import Deadline, TimedNetwork
 
-__all__ = ["Deadline", "Fetcher", "Patience"]
+__all__ = ["Fetcher", "Patience"]
 
 _BUSY = frozenset({429, 502, 503, 504})
 _WEB_PAGES = ("text/html", "application/xhtml")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_IDLE = 5.0  # seconds after which a connection that nobody uses is given back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +45,6 @@ class Patience:
             raise Misconfigured("patience: at least one attempt, and time for it")
 
 
-class Deadline:
-    """A moment by which everything has to be done, ``seconds`` from now."""
-
-    def __init__(self, seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._end = monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds; 0 when it has passed."""
-        return max(0.0, self._end - self._monotonic())
-
-
 class _Again(Exception):
     """Worth another attempt, not before ``pause`` seconds have passed."""
 
@@ -72,27 +63,29 @@ class Fetcher:
         self._patience = patience
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._http: httpx2.Client | None = None
+        self._network = TimedNetwork()
+        self._connections: httpcore2.ConnectionPool | None = None
 
     def close(self) -> None:
-        if self._http is not None:
-            self._http.close()
+        if self._connections is not None:
+            self._connections.close()
 
-    def fetch(self, request: Request, deadline: Deadline) -> Answer:
-        """What the service answers, whole.
+    def fetch(self, request: Request, deadline: Deadline, *, insist: bool = True) -> Answer:
+        """What the service answers, whole.  Where the caller does not ``insist``, one attempt is enough.
 
         Raises Unavailable where it does not answer, or not in time; Malformed where the answer cannot be a document: a
         web page, empty, compressed, or larger than ``request.largest``.
         """
         if origin_of(request.url) not in self._origins:
             raise Misconfigured(f"{request.url} is not one of the services that may be asked", code="collateral_url")
+        attempts = self._patience.attempts if insist else 1
         attempt, pause = 1, self._patience.first_pause
         while True:
             try:
                 return self._attempt(request, deadline)
             except _Again as again:
                 wait = max(pause, again.pause)
-                if attempt == self._patience.attempts or wait >= deadline.left:
+                if attempt == attempts or wait >= deadline.left:
                     asked = f", and asks to wait {again.pause:.0f} s" if again.pause else ""
                     raise Unavailable(
                         f"{request.url}: {again}{asked}; gave up after {attempt} attempts",
@@ -102,56 +95,71 @@ class Fetcher:
             attempt, pause = attempt + 1, pause * 2
 
     def _attempt(self, request: Request, deadline: Deadline) -> Answer:
-        method = "GET" if request.body is None else "POST"
-        # Asked for as it is: what expands could grow without bound between two looks at its size.
-        headers = {"Accept-Encoding": "identity"} | ({"Content-Type": request.media_type} if request.media_type else {})
-        timeout = httpx2.Timeout(min(self._patience.silence, max(deadline.left, 0.001)))
+        silence = self._patience.silence
+        waits = {"connect": silence, "read": silence, "write": silence, "pool": min(silence, deadline.left)}
+        url = httpx2.URL(request.url)
         try:
-            with self._client().stream(
-                method, request.url, content=request.body, headers=headers, timeout=timeout
-            ) as response:
-                _require_document(response, request.url)
-                content = _read(response, request, deadline)
-        except httpx2.TransportError as error:
+            with (
+                self._network.until(deadline),
+                self._pool().stream(
+                    "GET" if request.body is None else "POST",
+                    httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                    headers=_headers(request, url),
+                    content=request.body,
+                    extensions={"timeout": waits},
+                ) as response,
+            ):
+                headers = httpx2.Headers(response.headers)
+                _require_document(response.status, headers, request.url)
+                content = _read(response, request)
+        except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            if not deadline.left:
+                raise Unavailable(f"{request.url} answers too slowly", code="collateral_unavailable") from error
             raise _Again(f"no answer ({type(error).__name__})") from error
-        kept = {name: response.headers[name] for name in request.headers if name in response.headers}
-        return Answer(content=content, headers=kept)
+        return Answer(content=content, headers={name: headers[name] for name in request.headers if name in headers})
 
-    def _client(self) -> httpx2.Client:
+    def _pool(self) -> httpcore2.ConnectionPool:
         with self._lock:
-            if self._http is None:  # loading the system's roots costs more than all that a warm cache does
-                self._http = httpx2.Client(trust_env=False, follow_redirects=False, headers={"User-Agent": "hermetic"})
-            return self._http
+            if self._connections is None:  # loading the system's roots costs more than all that a warm cache does
+                self._connections = httpcore2.ConnectionPool(
+                    ssl_context=httpx2.create_ssl_context(trust_env=False),
+                    keepalive_expiry=_IDLE,
+                    network_backend=self._network,
+                )
+            return self._connections
 
 
-def _require_document(response: httpx2.Response, url: str) -> None:
+def _headers(request: Request, url: httpx2.URL) -> list[tuple[bytes, bytes]]:
+    # Asked for as it is: what expands could grow without bound between two looks at its size.
+    headers = [(b"Host", url.netloc), (b"User-Agent", b"hermetic"), (b"Accept-Encoding", b"identity")]
+    return headers + ([(b"Content-Type", request.media_type.encode())] if request.media_type else [])
+
+
+def _require_document(status: int, headers: httpx2.Headers, url: str) -> None:
     """The status is 200 and the head is not that of a web page or of something compressed."""
-    status = response.status_code
     if status in _BUSY:
-        after = response.headers.get("Retry-After", "")
+        after = headers.get("Retry-After", "")
         # The other form is a date, by a clock that is not ours.
         raise _Again(f"it answers {status}", float(after) if after.isdecimal() and len(after) < 6 else 0.0)
-    if response.is_redirect:
+    if status in _REDIRECTS:
         raise Unavailable(f"{url} answers with a redirect, which is not followed", code="collateral_unavailable")
     if status == 404:
         raise Unavailable(f"{url}: there is no such document", code="collateral_unknown")
     if status != 200:
         raise Unavailable(f"{url} answers {status}", code="collateral_unavailable")
-    if response.headers.get("Content-Type", "").lower().startswith(_WEB_PAGES):
+    if headers.get("Content-Type", "").lower().startswith(_WEB_PAGES):
         raise Malformed(f"{url} answers with a web page, not with a document")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Malformed(f"{url} answers in a compressed form that was not asked for")
 
 
-def _read(response: httpx2.Response, request: Request, deadline: Deadline) -> bytes:
-    """The body, given up on as soon as it is too long or takes too long."""
+def _read(response: httpcore2.Response, request: Request) -> bytes:
+    """The body, given up on as soon as it is too long."""
     content = bytearray()
-    for chunk in response.iter_raw():
+    for chunk in response.iter_stream():
         content += chunk
         if len(content) > request.largest:
             raise Malformed(f"{request.url} answers with more than {request.largest} bytes")
-        if not deadline.left:
-            raise Unavailable(f"{request.url} answers too slowly", code="collateral_unavailable")
     if not content:
         raise Malformed(f"{request.url} answers with nothing")
     return bytes(content)

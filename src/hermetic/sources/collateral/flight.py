@@ -1,38 +1,53 @@
-"""One request in flight for each key: whoever wants the same thing meanwhile waits for its outcome."""
+"""One request in flight for each key: whoever wants the same thing meanwhile waits for what it brings."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from hermetic.errors import HermeticError, Unavailable
+from hermetic.sources.collateral.timed import Deadline
 
 __all__ = ["Flights"]
 
 T = TypeVar("T")
 
+_NO_SUCH_DOCUMENT = "collateral_unknown"
+
 
 class Flights(Generic[T]):
-    """Work by key, done once for all who want it at the same time."""
+    """Work by key, done once for all who want it at the same time.
+
+    What it brings is shared, and so is a vendor's word that there is nothing.  That one thread ran out of time or gave
+    up is its own failure: whoever waited for it, and has time left, tries again.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._flights: dict[str, Future[T]] = {}
+        self._flights: dict[Hashable, Future[T]] = {}
 
-    def run(self, key: str, work: Callable[[], T], *, wait: float) -> T:
-        """What ``work`` returns or raises, here or in the thread that came first, for ``wait`` seconds at most.
+    def run(self, key: Hashable, work: Callable[[], T], deadline: Deadline) -> T:
+        """What ``work`` returns or raises, here or in a thread that came first.
 
-        Raises Unavailable where that thread takes longer, or was interrupted.
+        Raises Unavailable where other threads take longer than the deadline.
         """
-        with self._lock:
-            flight = self._flights.get(key)
-            first = flight is None
-            if flight is None:
-                flight = self._flights[key] = Future()
-        if not first:
-            return _outcome(flight, wait)
+        while True:
+            with self._lock:
+                flight = self._flights.get(key)
+                first = flight is None
+                if flight is None:
+                    flight = self._flights[key] = Future()
+            if first:
+                return self._fly(key, work)
+            try:
+                return _outcome(flight, deadline.left)
+            except Unavailable as error:
+                if error.code == _NO_SUCH_DOCUMENT or not deadline.left:
+                    raise
+
+    def _fly(self, key: Hashable, work: Callable[[], T]) -> T:
         try:
             result = work()
         except HermeticError as error:
@@ -44,7 +59,7 @@ class Flights(Generic[T]):
         self._land(key).set_result(result)
         return result
 
-    def _land(self, key: str) -> Future[T]:
+    def _land(self, key: Hashable) -> Future[T]:
         """From here on, whoever asks asks anew."""
         with self._lock:
             return self._flights.pop(key)

@@ -5,7 +5,9 @@
     3   what still holds is used where the vendor does not answer
     4   what no longer holds is used only where the caller says so, and the result says so too
 
-Nothing is believed: each candidate is judged by its question, and what passes is for :mod:`hermetic.verify`.
+Nothing is believed: each candidate is judged by its question, and what passes is for :mod:`hermetic.verify`.  So what a
+cache kept may be forged, with dates of the forger's choice: after a day the vendor is asked again, whatever they say,
+and a day is as long as one forged answer can stand before the vendor's own.
 """
 
 from __future__ import annotations
@@ -13,20 +15,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hermetic.errors import Malformed, Unavailable
 from hermetic.sources.collateral.cache import Cache, Entry
-from hermetic.sources.collateral.fetch import Deadline, Fetcher
+from hermetic.sources.collateral.fetch import Fetcher
 from hermetic.sources.collateral.flight import Flights
 from hermetic.sources.collateral.folder import CollateralFolder
 from hermetic.sources.collateral.question import Missing, Parts, Period, Question, Request
+from hermetic.sources.collateral.timed import Deadline
 
 __all__ = ["CollateralUnavailable", "Obtained", "Origin", "Supply", "Wanted"]
 
 _JUST_NOW = timedelta(minutes=1)
+_A_DAY = timedelta(days=1)
 _AT_ONCE = 8
 
 
@@ -93,13 +98,13 @@ class Supply:
         self._fetcher = fetcher
         self._folder = folder
         self._ahead = ahead
-        self._flights: Flights[Obtained] = Flights()
+        self._flights: Flights[tuple[Entry, Origin]] = Flights()
         self._lock = threading.Lock()
         self._failed: dict[str, datetime] = {}
 
     def at_hand(self, wanted: Wanted, now: datetime) -> Obtained | None:
         """What holds at ``now`` and is here already; nobody is asked."""
-        found = _longest(self._candidates(wanted, now))
+        found = _best(self._candidates(wanted, now), now)
         return None if found is None or found.stale else found
 
     def obtain(
@@ -109,7 +114,7 @@ class Supply:
 
         Raises CollateralUnavailable with all that is missing, or Malformed where a vendor answered something else.
         """
-        here = [_longest(self._candidates(wanted, now)) for wanted in all_wanted]
+        here = [_best(self._candidates(wanted, now), now) for wanted in all_wanted]
         # 1. Here, and not about to expire.
         settled = [self._settled(wanted.question, found, now) for wanted, found in zip(all_wanted, here, strict=True)]
 
@@ -136,9 +141,11 @@ class Supply:
         reason = question.advice or "offline"
         if question.request is not None and self._fetcher is not None:
             try:
-                fetched = self._fetch(question, question.request, self._fetcher, now, deadline)
+                # Where something usable is here, a busy vendor is not worth waiting for.
+                insist = here is None or here.stale
+                fetched = self._fetch(question, question.request, self._fetcher, now, deadline, insist=insist)
                 # A vendor, or who stands before it, may answer with less than we have.
-                return fetched if here is None or here.stale else max(here, fetched, key=_worth)
+                return fetched if here is None or here.stale else max(here, fetched, key=lambda each: _worth(each, now))
             except (Unavailable, Malformed) as error:
                 self._note_failure(question.request, now)
                 if usable is None and isinstance(error, Malformed):
@@ -158,45 +165,57 @@ class Supply:
         if self._folder is not None:
             for parts, period in self._folder.answers(question):
                 yield _obtained(question, parts, period, Origin.FOLDER, now)
-        if (kept := self._kept(question, now)) is not None:
+        if (kept := self._kept(question, self._load(question), now)) is not None:
             yield kept
 
-    def _kept(self, question: Question, now: datetime) -> Obtained | None:
+    def _load(self, question: Question) -> Entry | None:
+        return self._cache.load(question.request) if question.request is not None and question.kept else None
+
+    def _kept(self, question: Question, entry: Entry | None, now: datetime) -> Obtained | None:
         """What the cache has, if it still answers the question."""
-        if question.request is None or not question.kept or (entry := self._cache.load(question.request)) is None:
+        if entry is None:
             return None
         try:
-            parts, period = question.read(entry.answer)
+            return _read(question, entry, Origin.CACHE, now)
         except (Malformed, Unavailable):
             return None
-        return _obtained(question, parts, period, Origin.CACHE, now, entry.fetched_at)
 
     def _settled(self, question: Question, here: Obtained | None, now: datetime) -> Obtained | None:
         """``here`` where asking the vendor is of no use: it holds long enough, or asking was tried just now."""
         if here is None:
             return None
         failed = None if question.request is None or here.stale else self._failed.get(question.request.key)
-        holds = here.period.covers(now) and here.period.covers(now + self._ahead)
+        holds = here.period.covers(now) and here.period.covers(now + self._ahead) and _within_a_day(here, now)
         return here if holds or _just_now(here.fetched_at, now) or _just_now(failed, now) else None
 
     def _fetch(
-        self, question: Question, request: Request, fetcher: Fetcher, now: datetime, deadline: Deadline
+        self, question: Question, request: Request, fetcher: Fetcher, now: datetime, deadline: Deadline, *, insist: bool
     ) -> Obtained:
-        def work() -> Obtained:
+        def work() -> tuple[Entry, Origin]:
             with self._cache.lock(request, deadline):
                 # Somebody else may have fetched it while we waited.
-                kept = self._kept(question, now)
-                if (settled := self._settled(question, kept, now)) is not None:
-                    return settled
-                entry = Entry(answer=fetcher.fetch(request, deadline), fetched_at=now)
-                parts, period = question.read(entry.answer)
-                fetched = _obtained(question, parts, period, Origin.VENDOR, now, now)
-                if question.kept and (kept is None or _worth(fetched) >= _worth(kept)):
-                    self._cache.store(request, entry, period)
-            return fetched
+                before = self._load(question)
+                kept = self._kept(question, before, now)
+                if before is not None and self._settled(question, kept, now) is not None:
+                    return before, Origin.CACHE
+                entry = Entry(answer=fetcher.fetch(request, deadline, insist=insist), fetched_at=now)
+                self._keep(question, request, entry, kept, now)
+            return entry, Origin.VENDOR
 
-        found = self._flights.run(request.key, work, wait=deadline.left)
-        return replace(found, stale=not found.period.covers(now))  # it may have been fetched for another time
+        # Bytes are shared; what they are worth is for each to say who asks, by his question and for his time.
+        while True:
+            entry, origin = self._flights.run(request, work, deadline)
+            if origin is Origin.VENDOR:
+                return _read(question, entry, origin, now)
+            if (settled := self._settled(question, self._kept(question, entry, now), now)) is not None:
+                return settled
+
+    def _keep(self, question: Question, request: Request, entry: Entry, kept: Obtained | None, now: datetime) -> None:
+        """In the cache, where it is an answer at all and not less than what is there."""
+        with suppress(Malformed, Unavailable):
+            fetched = _read(question, entry, Origin.VENDOR, now)
+            if question.kept and (kept is None or _worth(fetched, now) >= _worth(kept, now)):
+                self._cache.store(request, entry, fetched.period)
 
     def _note_failure(self, request: Request, now: datetime) -> None:
         with self._lock:
@@ -224,14 +243,25 @@ def _obtained(
     )
 
 
-def _longest(candidates: Iterator[Obtained]) -> Obtained | None:
+def _read(question: Question, entry: Entry, origin: Origin, now: datetime) -> Obtained:
+    """Raises Malformed on what is no answer, Unavailable on a refusal to answer."""
+    parts, period = question.read(entry.answer)
+    return _obtained(question, parts, period, origin, now, entry.fetched_at)
+
+
+def _best(candidates: Iterator[Obtained], now: datetime) -> Obtained | None:
     """The first that is worth most."""
-    return max(candidates, key=_worth, default=None)
+    return max(candidates, key=lambda found: _worth(found, now), default=None)
 
 
-def _worth(found: Obtained) -> tuple[bool, datetime]:
-    """What holds comes before what does not, and what holds longer before what expires sooner."""
-    return not found.stale, found.period.last
+def _worth(found: Obtained, now: datetime) -> tuple[bool, bool, datetime]:
+    """What holds comes first, then what was not kept for long, then what holds longest by its own word."""
+    return not found.stale, _within_a_day(found, now), found.period.last
+
+
+def _within_a_day(found: Obtained, now: datetime) -> bool:
+    """Whether what was fetched was so lately; what somebody brought is as good as on its first day."""
+    return found.fetched_at is None or abs(now - found.fetched_at) <= _A_DAY
 
 
 def _just_now(then: datetime | None, now: datetime) -> bool:
