@@ -303,6 +303,11 @@ def test_a_gpus_report_from_a_switch_and_the_reverse() -> None:
     assert code(bundle(report(gpu_fields(**SWITCH_FIELDS)))) == "nvidia.model"
 
 
+def test_a_chip_that_nobody_has_seen_yet() -> None:
+    entries, asked = device(device_templates(tuple(name.replace("GH100", "AD102") for name in DEVICE)))
+    assert code(bundle(device=entries), **asked) == "nvidia.model"
+
+
 @pytest.mark.parametrize("name", ["CHIP_SKU", "PROJECT", "PROJECT_SKU", "NVDEC0_STATUS"])
 def test_a_gpu_that_does_not_say_which_board(name: str) -> None:
     assert code(bundle(report(gpu_fields(**{name: None})))) == "nvidia.model"

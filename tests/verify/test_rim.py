@@ -243,6 +243,23 @@ def test_xml_that_is_more_than_elements(document: str) -> None:
     assert refused.code == "rim.format"
 
 
+@pytest.mark.parametrize("put", ["<x/>", "<ds:SignatureValue/>"])
+def test_a_value_that_holds_more_than_its_text(put: str) -> None:
+    """What stands in the signature's own value, nothing signs."""
+    verified(SIGNED)
+    refused = refusal(SIGNED.replace("</ds:SignatureValue>", f"{put}</ds:SignatureValue>"))
+    assert "plain text" in refused.message
+
+
+@pytest.mark.parametrize("certificates", [1, 9])
+def test_as_many_certificates_as_no_signer_has(certificates: int) -> None:
+    (first, *_) = re.findall("<ds:X509Certificate>.*?</ds:X509Certificate>", SIGNED, re.DOTALL)
+    data = re.sub(
+        "<ds:X509Data>.*</ds:X509Data>", f"<ds:X509Data>{first * certificates}</ds:X509Data>", SIGNED, flags=re.DOTALL
+    )
+    assert f"2 to 8 certificates of its signer, got {certificates}" in refusal(data).message
+
+
 def test_other_encodings() -> None:
     for encoding in ("utf-16", "utf-32", "utf-8-sig"):
         assert refusal(SIGNED.encode(encoding)).code == "rim.format"
@@ -353,8 +370,9 @@ def resigned(change: Callable[[str], str]) -> bytes:
         ('type="Measurement"', 'type="Measurement" unless="tuesday"'),
         ("<Resource ", "<File "),
         ('name="Measurement_7"', f'name="{"x" * 129}"'),
+        ('name="Measurement_7"', 'name="Measurement&#10;7"'),
     ],
-    ids=range(29),
+    ids=range(30),
 )
 def test_content_of_another_shape(old: str, new: str) -> None:
     end = END.replace("SoftwareIdentity", "SoftwareIdentities")
