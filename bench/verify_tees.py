@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import statistics
 import time
-import warnings
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -90,7 +89,6 @@ def thousand(tee: str) -> float:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    warnings.simplefilter("ignore")  # AMD's leaves have the serial number zero, of which a library warns on each load
     all_specimens()
     return {
         "name": "verify_tees",
