@@ -12,6 +12,7 @@ from hermetic.evidence import Composite, devices_digest, machine_report_data
 from hermetic.results import Overall, Verdict, examine
 from hermetic.sources.simulator.nvidia_machine import NvidiaMachine
 from hermetic.verify import Outcome
+from nvidia_support import flipped
 from snp_support import issue
 
 MACHINE = NvidiaMachine(gpus=2)
@@ -84,6 +85,16 @@ def test_without_a_nonce_nothing_is_vouched_for() -> None:
 
 def test_report_data_of_the_askers_own_come_before_the_nonce() -> None:
     assert judged(evidence(), report_data=REPORT_DATA).overall is Overall.REFUSED
+
+
+def test_a_platform_that_is_not_authentic_vouches_for_nothing() -> None:
+    machine = evidence()
+    assert machine.platform is not None
+    forged = replace(machine.platform, evidence=flipped(machine.platform.evidence, 0x90 * 8))  # its measurement
+    verdict = judged(replace(machine, platform=forged))
+    assert verdict.refusal is not None
+    assert verdict.refusal.code == "snp.signature"
+    assert outcomes(verdict)["binding.devices"] is Outcome.NOT_PERFORMED
 
 
 def test_a_platform_that_cannot_be_read_is_refused_in_the_verdict() -> None:

