@@ -38,6 +38,7 @@ from hermetic.evidence.parts import (
 from hermetic.evidence.recognise import MAX_FILE
 from hermetic.wire import canonical
 from intel_support import bundle_of, endorsements_of
+from nvidia_forge import all_good
 from nvidia_support import recorded
 from snp_support import issue
 from vectors import ROOT, needs_vectors
@@ -284,6 +285,14 @@ def test_pem_keeps_its_order_and_ignores_what_stands_between() -> None:
     assert part.certificates == tuple(endorsements[name] for name in order)
     assert only(recognise(endorsements["crl"])) == RevocationPart(der=endorsements["crl"])
     assert only(recognise(endorsements["leaf"])).certificates == (endorsements["leaf"],)
+
+
+def test_an_answer_about_revocation_and_other_der() -> None:
+    answer = all_good()[0]
+    assert recognise(answer) == Recognised.of("an OCSP response in DER", RevocationPart(der=answer, ocsp=True))
+    for other in (answer[:-1], answer + b"\0", bytes.fromhex("30030a0100ff")):
+        with pytest.raises(Malformed, match="not a form"):
+            recognise(other)
 
 
 @pytest.mark.parametrize(
