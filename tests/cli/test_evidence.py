@@ -389,6 +389,18 @@ def test_a_result_says_for_when_it_was_judged(
     assert (ear.issued - judged < timedelta(minutes=5)) is (at is None)
 
 
+def test_a_result_is_issued_by_the_clock_that_judged(run: Run, tmp_path: Path, wanted: tuple[Path, Path]) -> None:
+    """Which never goes back past what signed documents have shown, though the machine's own may."""
+    shown = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    (tmp_path / "state").mkdir(mode=0o700)
+    written(tmp_path / "state" / "clock.json", canonical({"not_before": int(shown.timestamp())}))
+    key, token = written(tmp_path / "ear.key", encode_owner_key(ED25519)), tmp_path / "result.jwt"
+    run("verify", wanted[0], "--offline", "--ear", token, "--ear-key", key)
+    text = token.read_text().strip()
+    ear = open_ear(text, ED25519.public_key(), now=shown, nonce=None, max_age=timedelta(hours=1))
+    assert ear.issued == ear.submods["cpu0"].judged_at == shown
+
+
 def test_a_result_signed_with_p256_and_one_of_a_refusal(run: Run, tmp_path: Path, wanted: tuple[Path, Path]) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
