@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
+
+import pytest
 
 from collateral_vendor import Reply, Vendor
 from hermetic.errors import Malformed
@@ -14,6 +17,9 @@ from hermetic.sources.collateral import Endorser, Patience, Period
 from hermetic.sources.collateral.question import Answer, Kind, Parts, Question, Request
 from hermetic.sources.collateral.supply import Wanted
 
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a folder to somebody else"
+)
 PATIENCE = Patience(total=20, silence=10, attempts=2, first_pause=0)
 DAY = timedelta(days=1)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collateral_support import answer, day
+from collateral_support import answer, day, needs_root
 from hermetic.errors import Misconfigured, Unavailable
 from hermetic.sources.collateral import Period
 from hermetic.sources.collateral.cache import Entry, FolderCache, MemoryCache
@@ -34,6 +38,10 @@ def kept(folder: Path) -> FolderCache:
     cache = FolderCache(folder)
     cache.store(REQUEST, ENTRY, PERIOD)
     return cache
+
+
+def file_of_request(folder: Path) -> Path:
+    return folder / f"{REQUEST.key}.collateral"
 
 
 def file_of(folder: Path) -> Path:
@@ -144,6 +152,49 @@ def test_a_folder_in_the_place_of_an_entry_is_none(folder: Path) -> None:
     assert cache.load(REQUEST) is None
 
 
+def test_a_link_in_the_place_of_an_entry_is_none(kept: FolderCache, folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    file_of(folder).rename(elsewhere)
+    file_of_request(folder).symlink_to(elsewhere)
+    assert kept.load(REQUEST) is None
+    file_of_request(folder).unlink()
+    elsewhere.rename(file_of_request(folder))
+    assert kept.load(REQUEST) == ENTRY
+
+
+def test_a_pipe_in_the_place_of_an_entry_is_none_and_not_waited_for(kept: FolderCache, folder: Path) -> None:
+    entry = file_of(folder).read_bytes()
+    file_of(folder).unlink()
+    os.mkfifo(file_of_request(folder))
+    loaded: list[Entry | None] = []
+    thread = threading.Thread(target=lambda: loaded.append(kept.load(REQUEST)), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert loaded == [None]
+    pipe = os.open(file_of_request(folder), os.O_RDWR)
+    os.write(pipe, entry)
+    assert kept.load(REQUEST) is None, "not even if an entry comes through it"
+    os.close(pipe)
+
+
+def test_a_folder_that_is_deleted_meanwhile_keeps_nothing_and_loses_nobody_s_answer(
+    kept: FolderCache, folder: Path
+) -> None:
+    shutil.rmtree(folder)
+    with kept.lock(REQUEST, Deadline(0)):
+        kept.store(REQUEST, ENTRY, PERIOD)
+    assert kept.load(REQUEST) is None
+
+
+@needs_root
+def test_a_cache_of_another_user_is_refused(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    FolderCache(folder)
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(Misconfigured, match="belongs to user 12345"):
+        FolderCache(folder)
+
+
 @pytest.mark.parametrize(("mode", "fine"), [(0o700, True), (0o755, True), (0o775, False), (0o707, False)])
 def test_a_cache_that_others_may_write_to_is_refused(folder: Path, mode: int, fine: bool) -> None:
     folder.mkdir()
@@ -203,6 +254,31 @@ def test_a_cache_that_cannot_be_locked_still_serves(kept: FolderCache, folder: P
     (folder / f"{REQUEST.key}.lock").mkdir()  # as unusable as a file in a folder that can only be read
     with kept.lock(REQUEST, Deadline(0)):
         assert kept.load(REQUEST) == ENTRY
+
+
+def test_a_lock_that_is_a_link_is_not_followed(kept: FolderCache, folder: Path, tmp_path: Path) -> None:
+    (folder / f"{REQUEST.key}.lock").symlink_to(tmp_path / "elsewhere")
+    with kept.lock(REQUEST, Deadline(0)):
+        assert kept.load(REQUEST) == ENTRY
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP], ids=["ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_still_serves(folder: Path, number: int) -> None:
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    cache = FolderCache(folder, flock=flock)
+    with cache.lock(REQUEST, Deadline(0)):
+        cache.store(REQUEST, ENTRY, PERIOD)
+    assert cache.load(REQUEST) == ENTRY
+
+
+def test_a_system_without_locks_still_serves(folder: Path) -> None:
+    cache = FolderCache(folder, flock=None)
+    with cache.lock(REQUEST, Deadline(0)), cache.lock(REQUEST, Deadline(0)):
+        cache.store(REQUEST, ENTRY, PERIOD)
+    assert [path.suffix for path in folder.iterdir()] == [".collateral"]
 
 
 def test_memory_keeps_the_last_few_hundred() -> None:

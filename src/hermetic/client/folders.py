@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from hermetic.errors import Malformed
+from hermetic.sources.own_folder import own_folder
 from hermetic.wire import parse_object
 
 __all__ = ["read_document", "state_folder", "write_document"]
 
 
 def state_folder() -> Path:
-    """``$HERMETIC_STATE``, or ``$XDG_STATE_HOME/hermetic``, or ``~/.local/state/hermetic``; made if absent."""
+    """``$HERMETIC_STATE``, or ``$XDG_STATE_HOME/hermetic``, or ``~/.local/state/hermetic``; made if absent.
+
+    Raises Misconfigured where it cannot be made, and where it is not this user's alone to write to: who writes there
+    sets the clock back and takes pinned checkpoints away.
+    """
     chosen = os.environ.get("HERMETIC_STATE")
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     folder = Path(chosen) if chosen else Path(base) / "hermetic"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+    return own_folder(folder, what="the state folder")
 
 
 def read_document(path: Path) -> dict[str, Any] | None:

@@ -6,11 +6,13 @@ stranger could have written: an entry that is not whole and exact is as good as 
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,13 +23,26 @@ from hermetic.errors import Malformed, Misconfigured, Unavailable
 from hermetic.seal.place import new_file
 from hermetic.sources.collateral.question import Answer, Period, Request
 from hermetic.sources.collateral.timed import Deadline
+from hermetic.sources.own_folder import own_folder
 from hermetic.wire import canonical, parse_object, sha256_digest
+
+try:
+    import fcntl
+except ImportError:
+    _FLOCK, _EXCLUSIVE_AT_ONCE = None, 0
+else:
+    _FLOCK, _EXCLUSIVE_AT_ONCE = fcntl.flock, fcntl.LOCK_EX | fcntl.LOCK_NB
 
 __all__ = ["Cache", "Entry", "FolderCache", "MemoryCache", "default_cache"]
 
 _HEAD = 65536
 _REMEMBERED = 256
 _POLL = 0.02
+# No link is followed and no pipe waited for.  Each system has some of these.
+_AS_IT_IS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
+Flock = Callable[[int, int], None]
+"""flock(2): takes the lock or raises OSError, BlockingIOError where somebody else has it."""
 
 
 def default_cache() -> Path:
@@ -83,21 +98,17 @@ class MemoryCache:
 class FolderCache:
     """A folder, open to its owner only: what it holds tells which chips somebody asked about."""
 
-    def __init__(self, folder: Path) -> None:
-        """Makes ``folder`` (0700) if need be.  Raises Misconfigured where that fails or others may write to it."""
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mode = folder.stat().st_mode
-        except OSError as error:
-            raise Misconfigured(f"the collateral cache {folder} cannot be used: {error.strerror}") from error
-        if mode & 0o022:
-            raise Misconfigured(f"others may write to the collateral cache {folder}", fix=f"chmod 700 {folder}")
-        self._folder = folder
+    def __init__(self, folder: Path, *, flock: Flock | None = _FLOCK) -> None:
+        """Makes ``folder`` (0700) if need be.  ``flock`` is None on a system without it (Windows).
+
+        Raises Misconfigured where that fails, or where it is not this user's alone to write to.
+        """
+        self._folder = own_folder(folder, what="the collateral cache")
+        self._flock = flock
 
     def load(self, request: Request) -> Entry | None:
         try:
-            with self._path(request).open("rb") as file:
-                data = file.read(_HEAD + request.largest + 1)
+            data = _read_file(self._path(request), _HEAD + request.largest + 1)
             head, separator, content = data.partition(b"\n")
             about = parse_object(head, what="cache entry", limit=_HEAD)
             headers, fetched_at = about["headers"], datetime.fromisoformat(about["fetched_at"])
@@ -120,7 +131,7 @@ class FolderCache:
             }
         )
         with (
-            suppress(OSError),  # a full disk, say
+            suppress(OSError, Misconfigured),  # a full disk, say, or a folder that was deleted meanwhile
             new_file(self._path(request), replace=True) as descriptor,
             os.fdopen(descriptor, "wb", closefd=False) as file,
         ):
@@ -128,19 +139,20 @@ class FolderCache:
 
     @contextmanager
     def lock(self, request: Request, deadline: Deadline) -> Iterator[None]:
-        """A file of its own for each request; the system gives it back when its holder dies."""
-        try:
-            import fcntl
-        except ImportError:  # a system without it (Windows): processes may ask twice, and nothing worse
+        """A file of its own for each request, which stays; the system gives the lock back when its holder dies.
+
+        Where files cannot be locked, processes may ask twice, and nothing worse.
+        """
+        if self._flock is None:
             yield
             return
         try:
-            descriptor = os.open(self._path(request, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path(request, ".lock"), os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o600)
         except OSError:  # a folder that can only be read: nobody else will write to it either
             yield
             return
         try:
-            while not _taken(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            while not _taken(self._flock, descriptor):
                 if not deadline.left:
                     raise Unavailable(f"another process is still fetching {request.url}", code="collateral_unavailable")
                 time.sleep(_POLL)
@@ -152,13 +164,26 @@ class FolderCache:
         return self._folder / f"{request.key}{suffix}"
 
 
-def _taken(descriptor: int, how: int) -> bool:
-    import fcntl
-
+def _read_file(path: Path, most: int) -> bytes:
+    """At most so many bytes of a plain file.  Raises OSError on anything else, and never waits for a writer."""
+    descriptor = os.open(path, os.O_RDONLY | _AS_IT_IS)
     try:
-        fcntl.flock(descriptor, how)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(flock: Flock, descriptor: int) -> bool:
+    """Whether there is nobody to wait for."""
+    try:
+        flock(descriptor, _EXCLUSIVE_AT_ONCE)
     except BlockingIOError:
         return False
+    except OSError:  # a file system without locks
+        return True
     return True
 
 
