@@ -25,8 +25,8 @@ def test_what_was_seen_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [{}, {"not_before": None}, {"not_before": "7"}, {"not_before": 2**50}, {"not_before": -(2**50)}],
-    ids=["nothing", "null", "text", "too late", "too early"],
+    [{}, *({"not_before": value} for value in (None, "7", 2**50, -(2**50), 1e17, 1e300))],
+    ids=["nothing", "null", "text", "too late", "too early", "too large for the system", "too large for any"],
 )
 def test_a_file_that_does_not_say_when(tmp_path: Path, document: object) -> None:
     path = tmp_path / "clock.json"
