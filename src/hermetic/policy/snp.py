@@ -157,8 +157,7 @@ def _versions(report: SnpReport, product: Product, policy: SnpPolicy) -> Iterato
         f"reported {reported}; committed {committed}; current {current}",
     )
     yield from _floor("tcb", "No component of the platform is too old", reported, product, policy.tcb, step)
-    # An empty table is no floor of its own either: what ran at launch is then held to the same.
-    at_launch = policy.launch_tcb or policy.tcb
+    at_launch = policy.launch_tcb or policy.tcb  # an empty table is no floor of its own either
     yield from _floor("launch-tcb", "None was too old when the guest started", launch, product, at_launch, step)
     yield from _firmware(report, product, policy, step)
 
