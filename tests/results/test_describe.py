@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import hostile_support as hostile
 from attested_support import report as attestation_report
 from examined_support import PPCIE, devices, machine, platform
 from hermetic.errors import Malformed
@@ -91,6 +92,24 @@ def test_an_endorsement_that_cannot_be_read_hides_nothing_else() -> None:
     found = Recognised.of("a form", CollateralPart(endorsements={"pck_crl_chain": b"no PEM"}))
     (collateral,) = describe(found)["parts"]
     assert "cannot be read" in collateral["fields"]["pck_crl_chain"]
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        pytest.param(hostile.certificate(version=9), id="another version"),
+        pytest.param(hostile.certificate(*[hostile.extension(hostile.identifier(3))] * 2), id="an extension twice"),
+        pytest.param(hostile.certificate(subject=hostile.name(b"\xff")), id="a subject that is no UTF-8"),
+        pytest.param(
+            hostile.certificate(subject=hostile.name(b"\1", tag=hostile.INTEGER)), id="a number for a subject"
+        ),
+        pytest.param(hostile.certificate(hostile.extension(hostile.LONG)), id="an identifier without end"),
+    ],
+)
+def test_a_certificate_that_no_reader_takes(leaf: bytes) -> None:
+    bundle = platform()
+    (shown,) = parts(canonical(replace(bundle, endorsements={**bundle.endorsements, "leaf": leaf}).to_json()))
+    assert "not a certificate that can be read" in shown["endorsements"]["leaf"]["cannot be read"]
 
 
 @pytest.mark.filterwarnings("error")
