@@ -14,7 +14,7 @@ import pytest
 from collateral_vendor import Reply, Vendor
 from hermetic.errors import Malformed
 from hermetic.sources.collateral import Endorser, Patience, Period
-from hermetic.sources.collateral.question import Answer, Kind, Parts, Question, Request
+from hermetic.sources.collateral.question import Answer, Kind, Question, Request
 from hermetic.sources.collateral.supply import Wanted
 
 needs_root = pytest.mark.skipif(
@@ -38,7 +38,7 @@ def question(vendor: str, path: str = "/document", *, kept: bool = True) -> Ques
         names={"part": Kind.RIM},
         request=Request(url=f"{vendor}{path}", largest=200, headers=("chain",)),
         parts=lambda answer: {"part": answer.content},
-        period=_period,
+        periods={"part": _period},
         kept=kept,
     )
 
@@ -49,7 +49,7 @@ def unaskable(advice: str) -> Question:
         names={"part": Kind.RIM},
         request=None,
         parts=lambda answer: {"part": answer.content},
-        period=_period,
+        periods={"part": _period},
         advice=advice,
     )
 
@@ -83,8 +83,8 @@ def _beneath(frame: FrameType | None, function: str) -> bool:
     return frame is not None
 
 
-def _period(parts: Parts) -> Period:
-    stated = re.fullmatch(rb"(-?[0-9]{1,3}) (-?[0-9]{1,3}) .*", parts["part"])
+def _period(part: bytes) -> Period:
+    stated = re.fullmatch(rb"(-?[0-9]{1,3}) (-?[0-9]{1,3}) .*", part)
     if stated is None:
         raise Malformed("no document")
     return Period(first=day(int(stated[1])), last=day(int(stated[2])))

@@ -159,7 +159,12 @@ def test_a_certificate_of_another_chip_is_refused_early(vendor: Vendor) -> None:
 
 def test_a_chain_of_another_product_is_refused_early(vendor: Vendor) -> None:
     given = issue(simulated(Product.MILAN)).endorsements
-    _wrong(vendor, "chain", {"body": pem(given["intermediate"], given["root"])}, "got SEV-Milan and ARK-Milan")
+    ours = issue().endorsements
+    for chain, says in (
+        (pem(given["intermediate"], ours["root"]), "expected SEV-Genoa, got SEV-Milan"),
+        (pem(ours["intermediate"], given["root"]), "expected ARK-Genoa, got ARK-Milan"),
+    ):
+        _wrong(vendor, "chain", {"body": chain}, says)
 
 
 def test_a_vleks_chain_is_not_a_vceks(vendor: Vendor) -> None:

@@ -17,8 +17,8 @@ import intel_forge
 import nvidia_forge as forge
 from collateral_support import day, document, endorser, question, wanted
 from collateral_vendor import Vendor, pem
-from hermetic.errors import Misconfigured
-from hermetic.sources.collateral import CollateralUnavailable, Endorser, Origin
+from hermetic.errors import Malformed, Misconfigured
+from hermetic.sources.collateral import CollateralUnavailable, Endorser, Origin, Period
 from hermetic.sources.collateral.cache import MemoryCache
 from hermetic.sources.collateral.folder import CollateralFolder, recognise
 from hermetic.sources.collateral.question import Kind
@@ -143,6 +143,27 @@ def test_of_several_files_the_one_that_holds_longest_counts_and_a_stale_one_neve
             made.obtain(asked, day(30), Deadline(20), allow_stale=False)
         (found,) = made.obtain(asked, day(30), Deadline(20), allow_stale=True)
         assert (found.period.last, found.stale) == (day(30), True)
+
+
+def test_each_file_is_looked_at_once_for_each_part(tmp_path: Path) -> None:
+    """And not with every other: a folder of many certificates would never be done with."""
+    looks: list[bytes] = []
+
+    def look(part: bytes) -> Period:
+        looks.append(part)
+        last = int(part)
+        if last == 20:
+            raise Malformed("not this one")
+        return Period(first=day(last - 15), last=day(last))
+
+    for number in range(1, 31):
+        (tmp_path / f"{number}").write_bytes(json.dumps({"rim": base64.b64encode(b"%d" % number).decode()}).encode())
+    names = {"one": Kind.RIM, "other": Kind.RIM}
+    asked = replace(question("http://a.example"), names=names, periods=dict.fromkeys(names, look))
+    folder = CollateralFolder(tmp_path)
+    assert folder.answer(asked, day(5)) == ({"one": b"19", "other": b"19"}, Period(first=day(4), last=day(19)))
+    assert len(looks) == 60
+    assert folder.answer(replace(asked, names=names | {"third": Kind.CRL}), day(5)) is None
 
 
 def test_online_a_folder_saves_the_question(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from hermetic.errors import Malformed, Unavailable
 from hermetic.sources.collateral import CollateralUnavailable, Obtained, Origin, Period
 from hermetic.sources.collateral.cache import Entry, FolderCache
 from hermetic.sources.collateral.fetch import Fetcher
-from hermetic.sources.collateral.question import Parts, Question
+from hermetic.sources.collateral.question import Question
 from hermetic.sources.collateral.supply import Supply, Wanted
 from hermetic.sources.collateral.timed import Deadline
 
@@ -345,12 +345,12 @@ def _until(reached: Callable[[], bool]) -> None:
 def test_what_one_who_asks_makes_of_an_answer_is_not_what_another_does(house: House, vendor: Vendor) -> None:
     """Both ask for one address; the first finds that nothing there is for him."""
 
-    def refuse(parts: Parts) -> Period:
+    def refuse(part: bytes) -> Period:
         raise Malformed("not for me")
 
     supply = house.supply()
     vendor.gate.clear()
-    first = Asking(supply, replace(house.question, period=refuse), day(1), Deadline(20))
+    first = Asking(supply, replace(house.question, periods={"part": refuse}), day(1), Deadline(20))
     _until(lambda: house.asked == 1)
     second = Asking(supply, house.question, day(1), Deadline(20))
     _until(lambda: anybody_is_in("_outcome"))

@@ -71,13 +71,13 @@ def _leaf(report: SnpReport, product: Product, kind: str, services: Services) ->
         request=request,
         advice=advice,
         parts=lambda answer: {"leaf": answer.content},
-        period=partial(_leaf_period, product=product, tcb=tcb, hwid=hwid if kind == "vcek" else None),
+        periods={"leaf": partial(_leaf_period, product=product, tcb=tcb, hwid=hwid if kind == "vcek" else None)},
     )
 
 
-def _leaf_period(parts: Parts, *, product: Product, tcb: Tcb, hwid: bytes | None) -> Period:
+def _leaf_period(der: bytes, *, product: Product, tcb: Tcb, hwid: bytes | None) -> Period:
     """``hwid`` is None for a VLEK, and zeros where the platform masks it."""
-    leaf = load_certificate(parts["leaf"], "leaf certificate")
+    leaf = load_certificate(der, "leaf certificate")
     identity = LeafIdentity.from_extensions(leaf.extensions)
     if identity.product is not product or (identity.hwid is None) != (hwid is None):
         raise Malformed(f"a certificate for {identity.product_name}, {'VLEK' if identity.csp_id else 'VCEK'}")
@@ -95,7 +95,10 @@ def _chain(product: Product, kind: str, services: Services) -> Question:
         names={"intermediate": Kind.CERTIFICATE, "root": Kind.CERTIFICATE},
         request=Request(url=f"{services.kds}/{kind}/v1/{product}/cert_chain", largest=4 * _CERTIFICATE),
         parts=_chain_parts,
-        period=partial(_chain_period, names=(intermediate, f"ARK-{product}")),
+        periods={
+            "intermediate": partial(_named_period, name=intermediate),
+            "root": partial(_named_period, name=f"ARK-{product}"),
+        },
     )
 
 
@@ -106,11 +109,11 @@ def _chain_parts(answer: Answer) -> Parts:
     return {"intermediate": chain[0], "root": chain[1]}
 
 
-def _chain_period(parts: Parts, *, names: tuple[str, str]) -> Period:
-    chain = tuple(load_certificate(parts[name], f"{name} certificate") for name in ("intermediate", "root"))
-    if (got := tuple(certificate.common_name for certificate in chain)) != names:
-        raise Malformed(f"expected {' and '.join(names)}, got {' and '.join(got)}")
-    return certificate_period(*chain)
+def _named_period(der: bytes, *, name: str) -> Period:
+    certificate = load_certificate(der, f"certificate of {name}")
+    if certificate.common_name != name:
+        raise Malformed(f"expected {name}, got {certificate.common_name[:200]}")
+    return certificate_period(certificate)
 
 
 def _crl(product: Product, services: Services) -> Question:
@@ -119,5 +122,5 @@ def _crl(product: Product, services: Services) -> Question:
         names={"crl": Kind.CRL},
         request=Request(url=f"{services.kds}/vcek/v1/{product}/crl", largest=_LIST),
         parts=lambda answer: {"crl": crl_from_any(answer.content)},
-        period=lambda parts: crl_period(parts["crl"], f"ARK-{product}"),
+        periods={"crl": partial(crl_period, issuer=f"ARK-{product}")},
     )

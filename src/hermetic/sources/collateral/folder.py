@@ -9,8 +9,9 @@ PEM file here.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class CollateralFolder:
 
     def __init__(self, folder: Path) -> None:
         """Raises Misconfigured where the folder cannot be read, or holds more than anybody downloads by hand."""
-        self._pieces: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
+        self._pieces: dict[Kind, dict[bytes, None]] = {kind: {} for kind in Kind}  # in order, each once
         try:
             files = sorted(path for path in folder.iterdir() if path.is_file())
             if len(files) > _MOST_FILES:
@@ -44,20 +45,28 @@ class CollateralFolder:
         except OSError as error:
             raise Misconfigured(f"the collateral in {folder} cannot be read: {error.strerror}") from error
         for kind, piece in itertools.chain.from_iterable(map(recognise, contents)):
-            if piece not in self._pieces[kind]:
-                self._pieces[kind].append(piece)
+            self._pieces[kind][piece] = None
 
     def pieces(self, kind: Kind) -> tuple[bytes, ...]:
         """All that is of one sort, each once."""
         return tuple(self._pieces[kind])
 
-    def answers(self, question: Question) -> Iterator[tuple[Parts, Period]]:
-        """Everything here that could answer ``question``."""
-        candidates = (self.pieces(kind) for kind in question.names.values())
-        for pieces in itertools.product(*candidates):
-            parts = dict(zip(question.names, pieces, strict=True))
-            if (period := question.judge(parts)) is not None:
-                yield parts, period
+    def answer(self, question: Question, now: datetime) -> tuple[Parts, Period] | None:
+        """What here answers ``question`` at ``now``, or did longest; None where some part of an answer is not here.
+
+        Each piece is looked at once for each part: parts are judged by themselves, and the best of each make the best
+        answer.
+        """
+        parts: dict[str, bytes] = {}
+        periods: list[Period] = []
+        for name, kind in question.names.items():
+            judged = ((piece, question.judge_part(name, piece)) for piece in self._pieces[kind])
+            fitting = [(piece, period) for piece, period in judged if period is not None]
+            if not fitting:
+                return None
+            parts[name], period = max(fitting, key=lambda found: (found[1].covers(now), found[1].last))
+            periods.append(period)
+        return parts, Period.overlap(*periods)
 
 
 def recognise(content: bytes) -> tuple[Piece, ...]:

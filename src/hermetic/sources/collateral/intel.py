@@ -17,13 +17,12 @@ from hermetic.errors import Malformed
 from hermetic.evidence import TDX, EvidenceBundle, SgxQuote, TdxQuote
 from hermetic.evidence.pem import certificates_from_pem
 from hermetic.evidence.x509 import load_certificate
-from hermetic.sources.collateral.question import Answer, Kind, Parts, Period, Question, Request
+from hermetic.sources.collateral.question import Answer, Kind, Period, Question, Request
 from hermetic.sources.collateral.reading import (
     chain_from_header,
     crl_from_any,
     crl_period,
     named_chain,
-    overlap,
 )
 from hermetic.sources.collateral.services import Services
 from hermetic.sources.collateral.supply import Wanted
@@ -67,7 +66,7 @@ def _tcb_info(tee: str, fmspc: str, services: Services) -> Question:
         names={"tcb_info": Kind.INTEL_JSON, "tcb_info_chain": Kind.CHAIN},
         request=Request(url=_updated(url, "&", services), largest=_JSON, headers=_TCB_CHAIN),
         parts=partial(_signed, name="tcb_info", headers=_TCB_CHAIN),
-        period=partial(_tcb_period, tee=tee.upper(), fmspc=fmspc),
+        periods={"tcb_info": partial(_tcb_period, tee=tee.upper(), fmspc=fmspc), "tcb_info_chain": _signer_period},
     )
 
 
@@ -78,7 +77,10 @@ def _qe_identity(tee: str, services: Services) -> Question:
         names={"qe_identity": Kind.INTEL_JSON, "qe_identity_chain": Kind.CHAIN},
         request=Request(url=_updated(url, "?", services), largest=_JSON // 4, headers=_QE_CHAIN),
         parts=partial(_signed, name="qe_identity", headers=_QE_CHAIN),
-        period=partial(_qe_period, identity={"sgx": "QE", "tdx": "TD_QE"}[tee]),
+        periods={
+            "qe_identity": partial(_qe_period, identity={"sgx": "QE", "tdx": "TD_QE"}[tee]),
+            "qe_identity_chain": _signer_period,
+        },
     )
 
 
@@ -92,9 +94,10 @@ def _pck_crl(authority: str, services: Services) -> Question:
             "pck_crl": crl_from_any(answer.content),
             "pck_crl_chain": chain_from_header(answer, _CRL_CHAIN),
         },
-        period=lambda parts: overlap(
-            crl_period(parts["pck_crl"], authority), named_chain(parts["pck_crl_chain"], authority, _ROOT)
-        ),
+        periods={
+            "pck_crl": partial(crl_period, issuer=authority),
+            "pck_crl_chain": lambda pem: named_chain(pem, authority, _ROOT),
+        },
     )
 
 
@@ -104,7 +107,7 @@ def _root_crl(services: Services) -> Question:
         names={"root_crl": Kind.CRL},
         request=Request(url=services.intel_root_crl, largest=2 * _LIST + 2),
         parts=lambda answer: {"root_crl": crl_from_any(answer.content)},
-        period=lambda parts: crl_period(parts["root_crl"], _ROOT),
+        periods={"root_crl": partial(crl_period, issuer=_ROOT)},
     )
 
 
@@ -117,20 +120,19 @@ def _signed(answer: Answer, *, name: str, headers: tuple[str, ...]) -> Mapping[s
     return {name: answer.content, f"{name}_chain": chain_from_header(answer, headers)}
 
 
-def _tcb_period(parts: Parts, *, tee: str, fmspc: str) -> Period:
-    stated = load_tcb_info(parts["tcb_info"]).value
+def _signer_period(pem: bytes) -> Period:
+    return named_chain(pem, _SIGNER, _ROOT)
+
+
+def _tcb_period(document: bytes, *, tee: str, fmspc: str) -> Period:
+    stated = load_tcb_info(document).value
     if (stated.id, stated.fmspc.lower()) != (tee, fmspc):
         raise Malformed(f"TCB info for {stated.id}, FMSPC {stated.fmspc.lower()}, not for {tee}, FMSPC {fmspc}")
-    return overlap(
-        Period(first=stated.issue_date, last=stated.next_update), named_chain(parts["tcb_info_chain"], _SIGNER, _ROOT)
-    )
+    return Period(first=stated.issue_date, last=stated.next_update)
 
 
-def _qe_period(parts: Parts, *, identity: str) -> Period:
-    stated = load_qe_identity(parts["qe_identity"]).value
+def _qe_period(document: bytes, *, identity: str) -> Period:
+    stated = load_qe_identity(document).value
     if stated.id != identity:
         raise Malformed(f"an identity of {stated.id}, not of {identity}")
-    return overlap(
-        Period(first=stated.issue_date, last=stated.next_update),
-        named_chain(parts["qe_identity_chain"], _SIGNER, _ROOT),
-    )
+    return Period(first=stated.issue_date, last=stated.next_update)

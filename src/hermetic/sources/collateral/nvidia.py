@@ -101,7 +101,7 @@ def _manifest(name: str, product: str, version: str, services: Services) -> Ques
         names={name: Kind.RIM},
         request=Request(url=f"{services.rim}/v1/rim/{name}", largest=_RIM_JSON),
         parts=partial(_manifest_parts, name=name),
-        period=lambda parts: _manifest_period(parts[name], product, version),
+        periods={name: partial(_manifest_period, product=product, version=version)},
     )
 
 
@@ -117,7 +117,7 @@ def _manifest_parts(answer: Answer, *, name: str) -> Parts:
     return {name: document}
 
 
-def _manifest_period(document: bytes, product: str, version: str) -> Period:
+def _manifest_period(document: bytes, *, product: str, version: str) -> Period:
     """When its signer and the authorities are valid.  NVIDIA serves some manifests under another generation's name."""
     manifest, chain = read_rim(document)
     if (manifest.product, manifest.version) != (product, version):
@@ -137,7 +137,7 @@ def _status(subject: bytes, issuer: bytes, services: Services, nonce: bytes | No
             media_type="application/ocsp-request",
         ),
         parts=_status_parts,
-        period=partial(_status_period, subject=pair[0], issuer=pair[1], nonce=nonce),
+        periods={"ocsp": partial(_status_period, subject=pair[0], issuer=pair[1], nonce=nonce)},
         kept=nonce is None,
     )
 
@@ -169,11 +169,11 @@ def _answer_holds(der: bytes, now: datetime) -> bool:
         return False
 
 
-def _status_period(parts: Parts, *, subject: Certificate, issuer: Certificate, nonce: bytes | None) -> Period:
+def _status_period(der: bytes, *, subject: Certificate, issuer: Certificate, nonce: bytes | None) -> Period:
     """When it holds, whatever it says: that somebody *is* revoked is an answer too, and verification will hear it."""
-    answer = load_ocsp(parts["ocsp"])
+    answer = load_ocsp(der)
     if not is_about(answer, subject, issuer):
         raise Malformed(f"an answer that is not about {subject.common_name}")
     if nonce is not None and answer.nonce != nonce:
         raise Malformed("an answer to another question: it repeats another nonce")
-    return ocsp_period(parts["ocsp"])
+    return ocsp_period(der)

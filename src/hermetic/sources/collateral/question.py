@@ -48,6 +48,11 @@ class Period:
     def covers(self, now: datetime) -> bool:
         return self.first <= now < self.last
 
+    @classmethod
+    def overlap(cls, *periods: Period) -> Period:
+        """When all of them hold."""
+        return cls(first=max(each.first for each in periods), last=min(each.last for each in periods))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -80,8 +85,9 @@ class Answer:
 class Question:
     """One document, or one with its signer's chain.
 
-    ``what`` names it for a person, ``names`` its parts and their sorts.  ``parts`` takes an answer apart, ``period``
-    judges parts; both raise Malformed for what cannot be right, and ``parts`` Unavailable for a refusal to answer.
+    ``what`` names it for a person, ``names`` its parts and their sorts.  ``parts`` takes an answer apart, ``periods``
+    judge each part by itself; both raise Malformed for what cannot be right, and ``parts`` Unavailable for a refusal to
+    answer.
     ``request`` is None where no service has it; ``advice`` then says where it comes from.  ``kept`` is whether a cache
     may answer it.
     """
@@ -90,7 +96,7 @@ class Question:
     names: Mapping[str, Kind]
     request: Request | None
     parts: Callable[[Answer], Parts]
-    period: Callable[[Parts], Period]
+    periods: Mapping[str, Callable[[bytes], Period]]
     advice: str = ""
     kept: bool = True
 
@@ -102,10 +108,21 @@ class Question:
         except Malformed as error:
             raise Malformed(f"{self.url} answered with something else than {self.what}: {error.message}") from error
 
+    def period(self, parts: Parts) -> Period:
+        """When all of ``parts`` hold.  Raises Malformed where one of them cannot be right."""
+        return Period.overlap(*(self.periods[name](parts[name]) for name in self.names))
+
     def judge(self, parts: Parts) -> Period | None:
         """When ``parts`` hold; None where they do not answer this question."""
         try:
             return self.period(parts)
+        except Malformed:
+            return None
+
+    def judge_part(self, name: str, part: bytes) -> Period | None:
+        """When it holds; None where it cannot be the part of that name."""
+        try:
+            return self.periods[name](part)
         except Malformed:
             return None
 

@@ -22,7 +22,6 @@ __all__ = [
     "crl_period",
     "named_chain",
     "ocsp_period",
-    "overlap",
 ]
 
 _LIST, _CHAIN = 65536, 8192  # what a bundle takes
@@ -100,11 +99,6 @@ def named_chain(pem: bytes, *names: str) -> Period:
     if (got := tuple(certificate.common_name for certificate in chain)) != names:
         raise Malformed(f"expected a chain of {', '.join(names)}, got {', '.join(got)[:200]}")
     return certificate_period(*chain)
-
-
-def overlap(*periods: Period) -> Period:
-    """When all of them hold."""
-    return Period(first=max(each.first for each in periods), last=min(each.last for each in periods))
 
 
 def _stated(first: datetime, last: datetime | None) -> Period:

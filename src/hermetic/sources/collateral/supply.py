@@ -162,9 +162,8 @@ class Supply:
         for parts in wanted.came:
             if (period := question.judge(parts)) is not None:
                 yield _obtained(question, parts, period, Origin.CAME_ALONG, now)
-        if self._folder is not None:
-            for parts, period in self._folder.answers(question):
-                yield _obtained(question, parts, period, Origin.FOLDER, now)
+        if self._folder is not None and (answer := self._folder.answer(question, now)) is not None:
+            yield _obtained(question, *answer, Origin.FOLDER, now)
         if (kept := self._kept(question, self._load(question), now)) is not None:
             yield kept
 
