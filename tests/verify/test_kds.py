@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hermetic.errors import Malformed
 from hermetic.evidence import Product, Tcb
+from hermetic.sources.simulator.der import tlv
 from hermetic.verify.kds import LeafIdentity
 
 OID = "1.3.6.1.4.1.3704.1."
@@ -101,10 +102,11 @@ def test_a_bare_identity_that_looks_like_a_string() -> None:
 def test_a_provider_is_short_and_printable(text: str) -> None:
     """It is shown to a person, and named in a policy."""
     vlek = {oid: value for oid, value in GENOA.items() if oid != OID + "4"}
-    LeafIdentity.from_extensions(vlek | {OID + "5": bytes.fromhex("1603") + b"abc"})
+    for longest in (b"abc", b"x" * 127):
+        LeafIdentity.from_extensions(vlek | {OID + "5": tlv(0x16, longest)})
     content = text.encode("latin-1")
     with pytest.raises(Malformed):
-        LeafIdentity.from_extensions(vlek | {OID + "5": bytes((0x16, len(content))) + content})
+        LeafIdentity.from_extensions(vlek | {OID + "5": tlv(0x16, content)})
 
 
 @given(st.dictionaries(st.sampled_from(sorted(GENOA)), st.binary(max_size=70)))

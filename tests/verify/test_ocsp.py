@@ -76,6 +76,7 @@ def test_an_answer_about_somebody_else() -> None:
     elsewhere = answer(ISSUER, OTHER)
     assert not is_about(load_ocsp(elsewhere), loaded(SUBJECT), loaded(ISSUER))
     assert "not about" in refused(elsewhere)
+    assert "not about" in refused(answer(DELEGATE, ISSUER))  # another one of the same issuer's
     assert "not about" in refused(answer(SUBJECT, OTHER, responder=ISSUER, attached=()))
 
 
@@ -158,8 +159,8 @@ def test_a_responder_that_did_not_come_along(by_name: bool) -> None:
     assert "certificate of who signed" in refused(der)
 
 
-@pytest.mark.parametrize("critical", [False, True])
-def test_an_extension_that_nobody_understands(critical: bool) -> None:
+def answer_with(extension: bool | None = None, hashed: hashes.HashAlgorithm | None = None) -> bytes:
+    """An answer with an extension that nobody knows, critical or not; or signed with another hash."""
     builder = ocsp.OCSPResponseBuilder().add_response(
         cert=SUBJECT.certificate,
         issuer=ISSUER.certificate,
@@ -171,12 +172,22 @@ def test_an_extension_that_nobody_understands(critical: bool) -> None:
         revocation_reason=None,
     )
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, ISSUER.certificate)
-    builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), critical)
-    der = builder.sign(ISSUER.key, hashes.SHA384()).public_bytes(serialization.Encoding.DER)
-    if not critical:
-        return judge(der)
+    if extension is not None:
+        unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0")
+        builder = builder.add_extension(unknown, extension)
+    return builder.sign(ISSUER.key, hashed or hashes.SHA384()).public_bytes(serialization.Encoding.DER)
+
+
+def test_an_extension_that_nobody_understands() -> None:
+    judge(answer_with(extension=False))
     with pytest.raises(Malformed, match="without critical"):
-        load_ocsp(der)
+        load_ocsp(answer_with(extension=True))
+
+
+def test_an_answer_that_is_signed_with_a_lesser_hash() -> None:
+    for hashed in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512()):
+        judge(answer_with(hashed=hashed))
+    assert "at least 256 bits" in refused(answer_with(hashed=hashes.SHA224()))
 
 
 def encoded(nodes: list[Node]) -> list[bytes]:

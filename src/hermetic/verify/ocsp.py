@@ -144,7 +144,7 @@ def _require_signed(answer: OcspAnswer, issuer: Certificate, responder: Certific
         key = responder.public_key
     algorithm = answer.parsed.signature_hash_algorithm
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(algorithm, _SIGNING_HASHES):
-        raise NotAuthentic("the answer is not signed with ECDSA and a hash of the SHA-2 family")
+        raise NotAuthentic("the answer is not signed with ECDSA and a hash of at least 256 bits")
     try:
         key.verify(answer.parsed.signature, answer.parsed.tbs_response_bytes, ec.ECDSA(algorithm))
     except InvalidSignature as error:
