@@ -206,6 +206,13 @@ def test_what_runs_a_domain_counts_as_much_as_what_launched_it(running: bytes) -
     assert refused.value.code == "dcap.tcb"
 
 
+@pytest.mark.parametrize(("launched", "code"), [(svn(5, 0), "tdx.module"), (svn(7), "dcap.tcb")])
+def test_documents_that_know_no_module_without_a_major_version(launched: bytes, code: str) -> None:
+    with pytest.raises(NotAuthentic, match="without a TDX module") as refused:
+        verified(intel(launched=launched, running=svn(5, 0), change=lambda tcb, qe: tcb.pop("tdxModule")))
+    assert refused.value.code == code
+
+
 def test_the_date_is_that_of_the_oldest_part() -> None:
     tcb = verified(intel()).tcb
     assert f"{tcb.date:%Y-%m-%d}" == "2025-05-14"

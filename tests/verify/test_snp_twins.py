@@ -249,6 +249,10 @@ def test_a_leaf_signed_without_pss() -> None:
     assert refusal(endorsed(issue(), leaf=old.public_bytes(serialization.Encoding.DER))).code == "snp.chain.leaf"
 
 
+def test_a_leaf_that_is_an_authority_too() -> None:
+    assert "is an authority" in refusal(with_leaf(authority=True)).message
+
+
 def test_a_leaf_that_another_intermediate_signed() -> None:
     template = simulated().leaf_template(SnpPlatform(), now=NOW)
     assert refusal(endorsed(issue(), leaf=template.sign("SEV-Genoa", keys().asvk))).code == "snp.chain.leaf"
