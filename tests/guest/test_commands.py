@@ -87,7 +87,7 @@ def test_root_is_made_once_and_reset_forgets_it(tmp_path: Path) -> None:
     (store / "something else").mkdir()
     words = ["simulator", "reset", *where, "--store", str(store)]
     assert CliRunner().invoke(cli, words, input="n\n").exit_code == 1
-    assert CliRunner().invoke(cli, [*words, "--yes"]).output == "removed 1 simulated vendors and 1 program copies\n"
+    assert CliRunner().invoke(cli, [*words, "--yes"]).output == "removed 2 simulated vendors and 1 program copies\n"
     assert [path.name for path in store.iterdir()] == ["something else"]
     assert list((tmp_path / "state").iterdir()) == []
 
