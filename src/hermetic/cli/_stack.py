@@ -13,11 +13,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -215,8 +217,15 @@ digests = ["{digest}"]
     def start_broker(self, log: IO[bytes]) -> Process:
         """``hermetic broker serve``, once it answers."""
         command = [sys.executable, "-m", "hermetic", "broker", "serve", "--json", "--config", str(self.broker_toml)]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        process = Process(name="the broker", poll=child.poll, stop=lambda: _stop(child))
+        child: subprocess.Popen[bytes] | None = None
+        try:
+            with _undisturbed():
+                child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        except BaseException:
+            if child is not None:
+                _stop(child)
+            raise
+        process = Process(name="the broker", poll=child.poll, stop=partial(_stop, child))
         process.wait_ready(f"{self.broker_url}/healthz")
         return process
 
@@ -301,6 +310,24 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Interrupts wait for the end of the block: one in the middle of starting a child would lose the child."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    waiting: list[int] = []
+    numbers = (signal.SIGINT, *ending_signals())
+    before = {number: signal.signal(number, lambda caught, _: waiting.append(caught)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in waiting:
+            signal.raise_signal(number)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
