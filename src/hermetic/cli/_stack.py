@@ -320,14 +320,14 @@ def _undisturbed() -> Iterator[None]:
         return
     waiting: list[int] = []
     numbers = (signal.SIGINT, *ending_signals())
-    before = {number: signal.signal(number, lambda caught, _: waiting.append(caught)) for number in numbers}
+    before = {number: signal.signal(number, lambda came, _: waiting.append(came)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in waiting:
-            signal.raise_signal(number)
+        for caught in waiting:
+            signal.raise_signal(caught)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
