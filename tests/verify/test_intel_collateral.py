@@ -69,3 +69,23 @@ def test_a_field_of_another_form(member: str, path: tuple[str | int, ...], value
         place[path[-1]] = value
         with pytest.raises(Malformed):
             LOADERS[member](answered(member, document))
+
+
+@pytest.mark.parametrize("member", LOADERS)
+def test_the_frame_is_the_services_own(member: str) -> None:
+    """Nobody signs what stands around the document, so there is one way to write it."""
+    whole = answered(member, DOCUMENTS[member])
+    LOADERS[member](whole)
+    renamed = whole.replace(member.encode(), member[:-1].encode() + b"X", 1)
+    for changed in (
+        renamed,
+        b" " + whole,
+        whole + b"\n",
+        whole.replace(b"0" * 128, b"0" * 127 + b"g"),
+        whole[:50],
+        b"",
+    ):
+        with pytest.raises(Malformed, match="as Intel's service answers"):
+            LOADERS[member](changed)
+    with pytest.raises(Malformed, match="nested too deeply"):
+        LOADERS[member](whole.replace(b'"version"', b'"more":' + b"[" * 3000 + b"]" * 3000 + b',"version"', 1))
