@@ -25,14 +25,14 @@ _LAUNCHED = bytes.fromhex(launch().digest.removeprefix("sha256:"))
 
 
 def simulated() -> Iterator[Specimen]:
-    """A workload on a simulated Genoa, and one on a simulated trust domain with two GPUs."""
+    """A workload on a simulated Genoa, and one on a simulated trust domain with two GPUs and a switch."""
     amd, binding = simulated_amd(), _binding()
     evidence = issue(amd, report_data=binding.report_data(), host_data=_LAUNCHED)
     yield _specimen("simulated/report-over-sev-snp", binding, evidence, (), roots(amd), NVIDIA_ROOTS)
 
     intel = SimulatedIntel.create(created=CREATED, seed=SEED)
     nvidia = SimulatedNvidia.create(created=CREATED, seed=SEED)
-    devices = nvidia.issue(_binding().device_nonce(), now=NOW, machine=NvidiaMachine(gpus=2))
+    devices = nvidia.issue(_binding().device_nonce(), now=NOW, machine=NvidiaMachine(gpus=2, switches=1))
     binding = _binding(devices)
     evidence = intel.issue(binding.report_data(), tee=TDX, launch_digest=_LAUNCHED, now=NOW)
     pinned = (simulated_root(intel.root_digest),)
