@@ -13,6 +13,7 @@ import intel_support
 from hermetic.evidence import Composite
 from hermetic.policy import Policy
 from stack_support import Home, Up
+from vectors import needs_vectors
 
 
 def findings(home: Home, policy: Path) -> tuple[int, set[str]]:
@@ -273,3 +274,21 @@ def test_a_policy_for_platforms_alone_is_linted_too(stranger: Home, tmp_path: Pa
     policy = tmp_path / "policy.toml"
     policy.write_text('version = 1\nprofile = "production"\n[nvidia]\ngpus = 1\n')
     assert findings(stranger, policy) == (1, {"device_floor_missing", "pins_no_modes"})
+
+
+@needs_vectors
+def test_from_recorded_evidence_alone(stranger: Home, tmp_path: Path) -> None:
+    """A policy for platforms, whatever runs there; it accepts what it was made from, at that time."""
+    folder = intel_support.RECORDED / "tdx" / "v4-00806f050000-go-tdx-guest-00b252"
+    files = (folder / "quote.bin", folder / "collateral-2025-11-04-UpToDate.json")
+    when = ("--at", "2025-11-04T20:45:20Z")
+    written = stranger.hermetic("policy", "new", "--evidence", files[0], "--evidence", files[1], *when)
+    assert written.returncode == 0, written.stderr
+    assert "[workload]" not in written.stdout
+    policy = tmp_path / "platforms.toml"
+    policy.write_text(written.stdout)
+    asked = ("--offline", "--policy", policy, "--report-data", "00" * 64, "--json")
+    verified = stranger.hermetic("evidence", "verify", *files, *when, *asked)
+    assert json.loads(verified.stdout)["verdict"] == "accepted"
+    neither = stranger.hermetic("policy", "new")
+    assert (neither.returncode, "--launch" in neither.stderr) == (2, True)

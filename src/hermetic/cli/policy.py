@@ -17,7 +17,7 @@ from hermetic.errors import Misconfigured
 
 if TYPE_CHECKING:
     from hermetic.identity import LaunchDocument
-    from hermetic.policy import Policy
+    from hermetic.policy import PlatformPolicy, Policy
 
 __all__ = ["policy"]
 
@@ -78,7 +78,7 @@ def lint_(file: Path, as_json: bool) -> int:
     "evidence",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With --launch: pin the platform and devices of this evidence, of any TEE.",
+    help="Pin the platform and devices of this evidence, of any TEE; without --launch, whatever runs there.",
 )
 @click.option("--at", help="With --evidence: the time to judge it for, as 2026-11-24T12:00:00Z.  [now]")
 @click.option("--simulated-root", help="With --launch: the simulator to trust (hermetic simulator root).")
@@ -118,22 +118,23 @@ def new(
       hermetic measure server.toml --output launch.json
       hermetic policy new --launch launch.json --product Genoa --measurement 9c… > policy.toml
       hermetic policy new --launch launch.json --evidence bundle.json > policy.toml
+      hermetic policy new --evidence quote.bin --evidence collateral.json > platforms.toml
       hermetic policy new --launch launch.json --allow-simulated --tee tdx > policy.toml
       hermetic policy new http://127.0.0.1:8480 --allow-simulated > policy.toml
     """
     from hermetic.cli._policy_sources import Given, evidence_tables, first_use, simulator_tables
-    from hermetic.policy import Policy, draft_policy
+    from hermetic.policy import draft_policy, parse_any
 
-    if (url is None) == (launch is None):
-        raise Misconfigured("give either URL or --launch FILE")
+    if (url is not None and launch is not None) or not (url or launch or evidence):
+        raise Misconfigured("give either URL or --launch FILE", fix="--evidence alone pins the platform")
     given = Given(products=products, measurements=measurements)
-    if launch is None:
+    if url is not None:
         if profile == "production":
             raise Misconfigured(
                 "trust on first use never makes a production policy",
                 fix="compute the launch document with hermetic measure, and give --launch",
             )
-        text = first_use(str(url), allow_simulated=allow_simulated, log_keys=log_keys)
+        text = first_use(url, allow_simulated=allow_simulated, log_keys=log_keys)
     else:
         if allow_simulated:
             if given.anything or evidence or simulated_root:
@@ -146,18 +147,19 @@ def new(
         else:
             tables = given.tables()
         text = draft_policy(
-            _read_launch(launch),
+            None if launch is None else _read_launch(launch),
             profile="production" if profile == "production" else "development",
             tables=tables,
             simulated_root=simulated_root,
             log_keys=log_keys,
         )
-    parsed = Policy.parse_unlinted(text.encode())  # before anything is written: what was given may be no measurement
+    # Before anything is written: what was given may be no measurement.
+    parsed = parse_any(text.encode())
     click.echo(text, nl=False)
     return _say_missing(parsed)
 
 
-def _say_missing(parsed: Policy) -> int:
+def _say_missing(parsed: Policy | PlatformPolicy) -> int:
     """What must still be written by hand before the policy loads, on standard error; the exit code."""
     from hermetic.policy import lint
 
