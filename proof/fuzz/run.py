@@ -6,22 +6,20 @@ import argparse
 import hashlib
 import multiprocessing
 import resource
-import signal
 import time
 import traceback
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from hermetic.errors import HermeticError
 from proof import ROOT, STATE
+from proof.bounded import TooSlow, bounded
 from proof.fuzz.noise import inputs
 from proof.fuzz.targets import TARGETS, Target
 
@@ -31,10 +29,6 @@ SECONDS = 2.0
 MEMORY = 1 << 30
 """How much address space the process may take beyond what it has when it starts."""
 _KEPT = 5
-
-
-class _TooSlow(BaseException):
-    """Not an Exception: nothing in the code under test may swallow it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,12 +103,12 @@ def feed(target: Target, seconds: float, seed: int, most: int | None = None) -> 
 def _try(target: Target, data: bytes, found: Found) -> str | None:
     """What went wrong, or None."""
     try:
-        with warnings.catch_warnings(), _bounded():
+        with warnings.catch_warnings(), bounded(SECONDS):
             warnings.simplefilter("ignore")
             target.parse(data)
     except HermeticError:
         return None
-    except _TooSlow:
+    except TooSlow:
         return f"no answer within {SECONDS} s"
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -131,20 +125,6 @@ def _confined(name: str, seconds: float, seed: int, most: int | None) -> Found:
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     return feed(target, seconds, seed, most)
-
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    def late(signum: int, frame: FrameType | None) -> None:
-        raise _TooSlow
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _keep(target: Target, data: bytes) -> Path:

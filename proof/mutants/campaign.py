@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
-from types import FrameType
 
 from hermetic.errors import HermeticError
+from proof.bounded import TooSlow, bounded
 from proof.mutants.kinds import KINDS, applies
 from proof.mutants.malleable import Accepted, explain
 from proof.specimens import ASKED, Parts, Specimen, all_specimens, specimen
@@ -20,10 +18,6 @@ from proof.specimens import ASKED, Parts, Specimen, all_specimens, specimen
 SECONDS = 5.0
 """How long one verification may take; the slowest genuine one takes a hundredth of it."""
 _SHARD = 4000
-
-
-class _TooSlow(BaseException):
-    """Not an Exception: nothing in the code under test may swallow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,22 +78,6 @@ def _estimate(kind: str, data: bytes) -> int:
     )
 
 
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Interrupts what takes too long, even where it waits in a library that Python can interrupt."""
-
-    def late(signum: int, frame: FrameType | None) -> None:
-        raise _TooSlow
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def run_unit(unit: Unit) -> Outcome:
     """Judges every mutant of ``unit``."""
     each, outcome = specimen(unit.specimen), Outcome(unit=unit)
@@ -118,12 +96,12 @@ def run_unit(unit: Unit) -> Outcome:
 def _judge(outcome: Outcome, each: Specimen, where: str, parts: Parts) -> None:
     unit = outcome.unit
     try:
-        with _bounded():
+        with bounded(SECONDS):
             said = each.judge(parts)
     except HermeticError as refusal:
         outcome.refused[refusal.code] += 1
         return
-    except _TooSlow:
+    except TooSlow:
         problem = f"no answer within {SECONDS} s"
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
