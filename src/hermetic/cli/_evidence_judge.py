@@ -88,11 +88,12 @@ class Question:
 
 def _any_policy(path: Path) -> Policy | PlatformPolicy:
     """With or without a workload, and linted.  Raises Misconfigured."""
-    from hermetic.policy import PlatformPolicy, Policy, beside, parse_any
+    from hermetic.policy import beside, parse_any
+    from hermetic.policy.lint import require_sound
     from hermetic.policy.platform import read_policy
 
-    seen = parse_any(read_policy(path), name=str(path), files=beside(path))
-    return Policy.load(path) if isinstance(seen, Policy) else PlatformPolicy.load(path)
+    # Read once, so that what is linted is what judges.
+    return require_sound(parse_any(read_policy(path), name=str(path), files=beside(path)), str(path))
 
 
 def time_of(text: str | None) -> datetime:

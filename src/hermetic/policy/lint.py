@@ -20,7 +20,7 @@ from hermetic.verify import simulated_root
 
 __all__ = ["Finding", "lint", "require_sound"]
 
-_P = TypeVar("_P", Policy, PlatformPolicy)
+_P = TypeVar("_P", bound=Policy | PlatformPolicy)
 
 
 def lint(policy: Policy | PlatformPolicy) -> tuple[Finding, ...]:
