@@ -98,6 +98,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured) as refused:
         load_config(tmp_path / "broker.toml")
     assert refused.value.code == "config_unreadable"
+    assert "--config" in refused.value.fix
 
 
 def test_an_unknown_resource_names_the_known(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hermetic.broker.journal import Journal, Record
 from hermetic.broker.store import Store
-from hermetic.errors import NotAuthentic, Unavailable
+from hermetic.errors import NotAuthentic, NotReleased, Unavailable
 from hermetic.identity import format_ed25519
 from hermetic.ledger import FolderDisk, Log, NoteSigner, leaf_commitment, leaf_hash, verify_inclusion
 from hermetic.release import Standing, open_signed
@@ -191,3 +192,28 @@ def test_closing_writes_what_waits(store: Store, log: Log) -> None:
     assert not journal.healthy
     with pytest.raises(Unavailable):
         journal.submit([_receipt()]).result()
+
+
+def test_a_guard_refuses_its_own_submission_and_no_other(store: Store, log: Log) -> None:
+    def refuse(_: Store) -> None:
+        raise NotReleased("changed meanwhile", code="changed")
+
+    journal = Journal(store, log)
+    first = journal.submit([_receipt()])
+    refused = journal.submit([_receipt(), replace(_receipt(), guard=refuse)])
+    last = journal.submit([_receipt()])
+    with pytest.raises(NotReleased) as said:
+        refused.result(timeout=20)
+    assert said.value.code == "changed"
+    assert (first.result(timeout=20).indexes, last.result(timeout=20).indexes) == ((0,), (1,))
+    journal.close()
+    assert store.entry_count() == log.checkpoint.size == 2
+
+
+def test_a_guard_sees_what_was_written_before_it(store: Store, log: Log) -> None:
+    seen: list[int] = []
+    journal = Journal(store, log)
+    journal.submit([_receipt(), _receipt()])
+    journal.submit([replace(_receipt(), guard=lambda store: seen.append(store.entry_count()))]).result(timeout=20)
+    journal.close()
+    assert seen == [2]

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -49,6 +50,31 @@ def test_a_new_policy_counts_after_a_reload_and_voids_challenges(house: House) -
         assert running.post(running.request(new)).status_code == 200
         assert "policy.config" in checks(running.denied(running.request(old)))
         assert house.seen()[0].decision.policy_epoch == before["policy_epoch"] + 1
+
+
+def test_a_decision_under_the_policy_before_is_not_written_after_the_new_one(house: House) -> None:
+    with house.serving() as running:
+        broker, workload = running.server.broker, house.workload()
+        verdict = broker.decide(msgspec.json.encode(running.request(workload)))
+        assert verdict.decision.outcome == "granted"
+        house.write_policies(changed(workload, config_digest=sha256_digest(b"new config")).launch)
+        broker.reload()
+        size = broker.log.checkpoint.size
+        with pytest.raises(NotReleased) as refused:
+            broker.record(verdict).result(timeout=20)
+        assert refused.value.code == "challenge"
+        assert broker.log.checkpoint.size == size
+        assert house.seen() == ()
+        assert broker.healthy
+
+
+def test_a_decision_is_written_after_a_reload_that_changed_nothing(house: House) -> None:
+    with house.serving() as running:
+        broker = running.server.broker
+        verdict = broker.decide(msgspec.json.encode(running.request(house.workload())))
+        broker.reload()
+        broker.record(verdict).result(timeout=20)
+        assert house.seen()[0].decision == verdict.decision
 
 
 def test_a_reload_without_a_change_is_no_new_epoch(house: House) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hermetic import __version__
-from hermetic.broker.challenges import Challenges
+from hermetic.broker.challenges import Challenges, stale_challenge
 from hermetic.broker.config import BrokerConfig, load_config
 from hermetic.broker.desk import Desk, Verdict
 from hermetic.broker.findings import write_findings
@@ -154,8 +154,17 @@ class Broker:
         return verdict
 
     def record(self, verdict: Verdict) -> Future[Recorded]:
-        """Writes the decision down.  Resolves once it is durable in database and log."""
+        """Writes the decision down.  Resolves once it is durable in database and log.
+
+        Fails with NotReleased (``challenge``) if a policy changed after it was decided: an owner's change that is in
+        the log is never followed there by a decision under what stood before.
+        """
         decision = verdict.decision
+
+        def require_current(store: Store) -> None:
+            # In the one thread that writes, so no change can come between this look and the entry.
+            if store.policy_epoch() != decision.policy_epoch:
+                raise stale_challenge()
 
         def store_decision(store: Store, log_index: int) -> None:
             store.add_decision(
@@ -167,7 +176,7 @@ class Broker:
             if verdict.grant is not None:
                 store.add_grant(verdict.grant)
 
-        record = Record.of(decision, at=decision.at, key=self._premises.key, also=store_decision)
+        record = Record.of(decision, at=decision.at, key=self._premises.key, also=store_decision, guard=require_current)
         return self._premises.journal.submit([record])
 
     def answer(self, verdict: Verdict, recorded: Recorded) -> Grant:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from hermetic.errors import NotReleased, Unavailable
 
-__all__ = ["Challenges", "IssuedChallenge"]
+__all__ = ["Challenges", "IssuedChallenge", "stale_challenge"]
 
 NONCE_BYTES = 32
 
@@ -28,6 +28,11 @@ class IssuedChallenge:
     deadline: float
     policy_epoch: int
     peer: str
+
+
+def stale_challenge() -> NotReleased:
+    """One refusal, whatever the reason why a challenge is good for nothing."""
+    return NotReleased("this challenge is unknown, used or expired", code="challenge", fix="ask for a new challenge")
 
 
 class Challenges:
@@ -69,9 +74,7 @@ class Challenges:
             if challenge is not None:
                 self._release_peer(challenge.peer)
         if challenge is None or monotonic >= challenge.deadline or challenge.policy_epoch != policy_epoch:
-            raise NotReleased(
-                "this challenge is unknown, used or expired", code="challenge", fix="ask for a new challenge"
-            )
+            raise stale_challenge()
         return challenge
 
     def _forget_expired(self, monotonic: float) -> None:

@@ -111,7 +111,11 @@ def load_config(path: Path | str) -> BrokerConfig:
         tables = parse_toml(path.read_bytes(), what=str(path))
         config = msgspec.convert(tables, BrokerConfig, dec_hook=_path, strict=True)
     except OSError as error:
-        raise Misconfigured(f"cannot read {path}: {error.strerror}", code="config_unreadable") from error
+        raise Misconfigured(
+            f"cannot read {path}: {error.strerror}",
+            code="config_unreadable",
+            fix="name one with --config; the quick start shows how to write it, and `hermetic up` writes one",
+        ) from error
     except Malformed as error:
         raise Misconfigured(error.message, code="config_malformed") from error
     except msgspec.ValidationError as error:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hermetic.broker.store import Entry, Store
-from hermetic.errors import NotAuthentic, Unavailable
+from hermetic.errors import NotAuthentic, Refused, Unavailable
 from hermetic.ledger import Log, SignedCheckpoint, leaf_commitment
 from hermetic.release import Document, sign
 from hermetic.wire import canonical
@@ -38,11 +38,16 @@ def _nothing_else(_: Store, __: int) -> None:
     return None
 
 
+def _always(_: Store) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """Something to write down: a leaf, the document behind it if the broker made it, and the rows that go with it.
 
-    ``also`` runs inside the transaction, once the record's index in the log is known.
+    ``also`` runs inside the transaction, once the record's index in the log is known.  ``guard`` runs there before
+    it, after everything that is written earlier, and refuses by raising: then nothing of that submission is written.
     """
 
     leaf: bytes
@@ -51,6 +56,7 @@ class Record:
     document: bytes | None = None
     salt: bytes | None = field(default=None, repr=False)
     also: Callable[[Store, int], None] = _nothing_else
+    guard: Callable[[Store], None] = _always
 
     @classmethod
     def of(
@@ -60,12 +66,14 @@ class Record:
         at: int,
         key: Ed25519PrivateKey,
         also: Callable[[Store, int], None] = _nothing_else,
+        guard: Callable[[Store], None] = _always,
     ) -> Record:
         """The broker's own document, signed.  Its leaf is SHA-256(salt ‖ signed document): the log shows nobody what
         it says, and whoever holds both can prove it."""
         salt = os.urandom(_SALT_BYTES)
         signed = canonical(sign(document, key))
-        return cls(leaf=leaf_commitment(salt, signed), at=at, kind=document.TYPE, document=signed, salt=salt, also=also)
+        leaf = leaf_commitment(salt, signed)
+        return cls(leaf=leaf, at=at, kind=document.TYPE, document=signed, salt=salt, also=also, guard=guard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +106,10 @@ class Journal:
         return not self._failed and not self._closing
 
     def submit(self, records: Sequence[Record]) -> Future[Recorded]:
-        """Resolves once the records are durable in database and log.  Fails with Unavailable when they cannot be."""
+        """Resolves once the records are durable in database and log.
+
+        Fails with Unavailable when they cannot be, and with the refusal of a record's guard.
+        """
         waiting = _Waiting(records=tuple(records))
         with self._gate:
             if self.healthy:
@@ -139,15 +150,22 @@ class Journal:
                 waiting.future.set_exception(_stopped(error))
             return
         for waiting, placed in zip(batch, indexes, strict=True):
-            waiting.future.set_result(Recorded(records=waiting.records, indexes=placed, checkpoint=checkpoint))
+            if isinstance(placed, Refused):
+                waiting.future.set_exception(placed)
+            else:
+                waiting.future.set_result(Recorded(records=waiting.records, indexes=placed, checkpoint=checkpoint))
 
-    def _commit(self, batch: list[_Waiting]) -> tuple[list[tuple[int, ...]], SignedCheckpoint]:
+    def _commit(self, batch: list[_Waiting]) -> tuple[list[tuple[int, ...] | Refused], SignedCheckpoint]:
         upcoming = self._log.checkpoint.size
         fresh: list[bytes] = []
-        placed = []
+        placed: list[tuple[int, ...] | Refused] = []
         # 1. Rows first, in one transaction.
         with self._store.writing():
             for waiting in batch:
+                refusal = _refusal(self._store, waiting.records)
+                if refusal is not None:
+                    placed.append(refusal)
+                    continue
                 indexes = []
                 for record in waiting.records:
                     # A leaf that is there already keeps its place, so that asking twice adds nothing.
@@ -168,6 +186,16 @@ class Journal:
 class _Waiting:
     records: tuple[Record, ...]
     future: Future[Recorded] = field(default_factory=Future)
+
+
+def _refusal(store: Store, records: Sequence[Record]) -> Refused | None:
+    """What the first guard that refuses says, with everything earlier in this batch already in the transaction."""
+    try:
+        for record in records:
+            record.guard(store)
+    except Refused as error:
+        return error
+    return None
 
 
 def _insert(store: Store, record: Record, log_index: int) -> None:

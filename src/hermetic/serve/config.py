@@ -145,7 +145,11 @@ def load_config(path: Path | str) -> tuple[ServerConfig, Digest]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Misconfigured(f"cannot read {path}: {error.strerror}", code="config_unreadable") from error
+        raise Misconfigured(
+            f"cannot read {path}: {error.strerror}",
+            code="config_unreadable",
+            fix="name a server's configuration; the quick start shows how to write it, and `hermetic up` writes one",
+        ) from error
     return parse_config(data, folder=path.parent, name=str(path)), sha256_digest(data)
 
 
