@@ -321,3 +321,41 @@ def test_a_folder_is_verified_while_the_broker_has_it(hermetic: Runner, tmp_path
 def _outcome(document: dict[str, Any], name: str) -> str:
     outcome: str = next(check["outcome"] for check in document["checks"] if check["name"] == name)
     return outcome
+
+
+def _watched(hermetic: Runner, *words: object, code: int) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in hermetic("log", "watch", *words, "--json", code=code).splitlines()]
+
+
+def test_a_watch_sees_a_log_grow(hermetic: Runner, server: LogServer, state: Path) -> None:
+    looks = _watched(hermetic, server.url, "--log-key", LOG_KEY, "--looks", 2, "--every", 0.1, code=0)
+    assert [(look["size"], look["alarm"]) for look in looks] == [(700, None), (700, None)]
+    server.log.append(commitments(700, 300))
+    assert [look["size"] for look in _watched(hermetic, server.url, "--looks", 1, code=0)] == [1000]
+    assert "1000 entries, everything holds" in hermetic("log", "watch", server.url, "--looks", 1, code=0)
+
+
+def test_a_watch_ends_with_an_alarm_on_a_fork_a_step_back_and_a_gap(hermetic: Runner, server: LogServer) -> None:
+    hermetic("log", "watch", server.url, "--log-key", LOG_KEY, "--looks", 1, code=0)
+    honest = server.log
+    for entries in ([commitment(-1), *commitments(1, 800)], commitments(0, 600)):
+        server.log = Log.create(VolatileDisk(), signer=SIGNER)
+        server.log.append(entries)
+        (look,) = _watched(hermetic, server.url, "--looks", 3, code=1)
+        assert look["alarm"]["outcome"] == "fail"
+        assert "ALARM" in hermetic("log", "watch", server.url, "--looks", 3, code=1)
+    server.log = honest
+    server.bodies["tile/entries/001"] = None
+    (look,) = _watched(hermetic, server.url, "--looks", 3, code=1)
+    assert look["alarm"]["name"] == "log.entries"
+
+
+def test_a_watch_without_the_key_is_incomplete(hermetic: Runner, server: LogServer) -> None:
+    (look,) = _watched(hermetic, server.url, "--looks", 3, code=3)
+    assert look["alarm"]["name"] == "log.checkpoint"
+
+
+def test_a_watch_of_nobody_says_so_and_asks_again(hermetic: Runner, server: LogServer) -> None:
+    server.close()
+    looks = _watched(hermetic, server.url, "--log-key", LOG_KEY, "--looks", 2, "--every", 0.1, code=4)
+    assert [(look["size"], bool(look["unavailable"])) for look in looks] == [(None, True), (None, True)]

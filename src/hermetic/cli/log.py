@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED
+from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED, EXIT_UNAVAILABLE
 from hermetic.errors import Refused
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def log() -> None:
     """Check a transparency log from first entry to last.
 
     \b
-    Example:
+    Examples:
       hermetic log verify http://127.0.0.1:8481 --log-key broker.example+1234abcd+AQ…
+      hermetic log watch http://127.0.0.1:8481 --log-key broker.example+1234abcd+AQ…
     """
 
 
@@ -52,6 +53,43 @@ def verify(where: str, log_key: str | None, policy: Path | None, as_json: bool) 
       hermetic log verify http://127.0.0.1:8481 --policy policy.toml
       hermetic log verify broker-data/log
     """
+    claimed, checks = _audit_remembered(where, log_key, policy)
+    return _print(claimed, checks, as_json=as_json)
+
+
+@log.command(short_help="Look at a log again and again; stop with an alarm.")
+@click.argument("where", metavar="URL|DIR")
+@click.option("--log-key", metavar="VKEY", help="The log's key, as its keeper publishes it; remembered from then on.")
+@click.option("--policy", type=click.Path(path_type=Path, dir_okay=False), help="Take the log's key from this policy.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS", help="Between looks."
+)
+@click.option("--looks", type=click.IntRange(min=1), help="Stop after this many; without it, never.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
+def watch(where: str, log_key: str | None, policy: Path | None, every: float, looks: int | None, as_json: bool) -> int:
+    """Look at a log again and again: every entry, every tile, the signed root, and that nothing seen was taken back.
+
+    Each look reads the whole log and remembers its checkpoint.  A fork, a step back, an entry that is missing or
+    another key is an alarm, and ends the watch.  A server that does not answer is told, and asked again.
+
+    Exit codes: 0 the last look held, 1 an alarm, 3 the log's key is unknown, 4 nobody answered the last look.
+
+    \b
+    Examples:
+      hermetic log watch http://127.0.0.1:8481 --log-key broker.example+1234abcd+AQ…
+      hermetic log watch broker-data/log --every 10 --looks 6 --json
+    """
+    from hermetic.cli._log_watch import exit_code, tell_look, watch_log
+
+    code = EXIT_UNAVAILABLE
+    for look in watch_log(lambda: _audit_remembered(where, log_key, policy), seconds=every, looks=looks):
+        tell_look(look, as_json=as_json)
+        code = exit_code(look)
+    return code
+
+
+def _audit_remembered(where: str, log_key: str | None, policy: Path | None) -> tuple[Checkpoint, tuple[Check, ...]]:
+    """:func:`audit_log` with the key that was given, or is remembered, and with this user's remembered checkpoints."""
     from hermetic.client.folders import state_folder
     from hermetic.ledger import PinnedCheckpoints, VerifierKey
 
@@ -60,8 +98,7 @@ def verify(where: str, log_key: str | None, policy: Path | None, as_json: bool) 
     def key_of(origin: str) -> VerifierKey | None:
         return VerifierKey.parse(log_key) if log_key else _known(origin, policy, pins)
 
-    claimed, checks = audit_log(where, key_of=key_of, pins=pins)
-    return _print(claimed, checks, as_json=as_json)
+    return audit_log(where, key_of=key_of, pins=pins)
 
 
 def audit_log(
