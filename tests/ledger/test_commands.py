@@ -14,6 +14,8 @@ import pytest
 
 from attested_support import policy_text
 from hermetic.cli import main
+from hermetic.cli._log_watch import watch_log
+from hermetic.errors import NotAuthentic
 from hermetic.ledger import FolderDisk, Log, NoteSigner, PinnedCheckpoints, ReceiptFile
 from identity_support import launch
 from ledger_support import LOG_KEY, SIGNER, VolatileDisk, commitment, commitments
@@ -359,3 +361,13 @@ def test_a_watch_of_nobody_says_so_and_asks_again(hermetic: Runner, server: LogS
     server.close()
     looks = _watched(hermetic, server.url, "--log-key", LOG_KEY, "--looks", 2, "--every", 0.1, code=4)
     assert [(look["size"], bool(look["unavailable"])) for look in looks] == [(None, True), (None, True)]
+
+
+def test_a_watch_of_what_is_no_log_ends(hermetic: Runner, server: LogServer) -> None:
+    server.bodies["checkpoint"] = b"nonsense"
+    hermetic("log", "watch", server.url, "--log-key", LOG_KEY, "--looks", 3, code=1)
+
+
+def test_a_look_that_checked_nothing_is_refused(server: LogServer) -> None:
+    with pytest.raises(NotAuthentic):
+        next(watch_log(lambda: (server.log.checkpoint.checkpoint, ()), seconds=1, looks=1))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hermetic.cli import EXIT_INCOMPLETE, EXIT_REFUSED, EXIT_UNAVAILABLE
-from hermetic.errors import Unavailable
+from hermetic.errors import NotAuthentic, Unavailable
 
 if TYPE_CHECKING:
     from hermetic.ledger import Checkpoint
@@ -37,6 +37,7 @@ def watch_log(audit: Callable[[], Audited], *, seconds: float, looks: int | None
     """Looks every ``seconds``, ``looks`` times or without end.  The look with an alarm is the last one.
 
     That nobody answers is told and is no alarm: the network can always do that.  Whatever was not answered for is one.
+    Raises NotAuthentic where nothing was checked at all, and what ``audit`` raises where the log cannot even be read.
     """
     from hermetic.verify import Outcome
 
@@ -51,6 +52,8 @@ def watch_log(audit: Callable[[], Audited], *, seconds: float, looks: int | None
         except Unavailable as error:
             yield Look(at=at, size=None, alarm=None, unavailable=error.message)
             continue
+        if not checks:
+            raise NotAuthentic("nothing of the log was checked")
         alarm = next((check for check in checks if check.outcome is not Outcome.PASS), None)
         yield Look(at=at, size=claimed.size, alarm=alarm)
         if alarm is not None:

@@ -70,7 +70,8 @@ def watch(where: str, log_key: str | None, policy: Path | None, every: float, lo
     """Look at a log again and again: every entry, every tile, the signed root, and that nothing seen was taken back.
 
     Each look reads the whole log and remembers its checkpoint.  A fork, a step back, an entry that is missing or
-    another key is an alarm, and ends the watch.  A server that does not answer is told, and asked again.
+    another key is an alarm, and ends the watch.  A server that does not answer is told, and asked again.  That a log
+    stands still is no alarm: the size in each line shows it.
 
     Exit codes: 0 the last look held, 1 an alarm, 3 the log's key is unknown, 4 nobody answered the last look.
 
